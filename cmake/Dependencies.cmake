@@ -1,0 +1,37 @@
+# Outside libraries, found once. Debian 12 names; what has no usable CMake config is found through pkg-config.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+find_package(absl REQUIRED)
+find_package(OpenSSL REQUIRED COMPONENTS Crypto)
+find_package(spdlog REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_package(CLI11 REQUIRED)
+find_package(Protobuf REQUIRED)
+find_package(RocksDB REQUIRED)
+pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
+pkg_check_modules(VIPS REQUIRED IMPORTED_TARGET vips)
+pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+if(LIKENESS_TESTS)
+  find_package(GTest REQUIRED)
+  include(GoogleTest)
+endif()
+
+# SOCI's CMake config in Debian is broken: its libraries by name.
+find_path(SOCI_INCLUDE soci/soci.h REQUIRED)
+find_library(SOCI_CORE soci_core REQUIRED)
+find_library(SOCI_SQLITE soci_sqlite3 REQUIRED)
+add_library(soci INTERFACE)
+target_include_directories(soci SYSTEM INTERFACE ${SOCI_INCLUDE})
+target_link_libraries(soci INTERFACE ${SOCI_CORE} ${SOCI_SQLITE})
+
+# ONNX Runtime: a system copy where there is one, else the one that scripts/setup unpacked.
+find_path(ONNXRUNTIME_INCLUDE onnxruntime_c_api.h
+          HINTS ${CMAKE_SOURCE_DIR}/third_party/onnxruntime/include PATH_SUFFIXES onnxruntime)
+find_library(ONNXRUNTIME_LIBRARY onnxruntime HINTS ${CMAKE_SOURCE_DIR}/third_party/onnxruntime/lib)
+if(NOT ONNXRUNTIME_INCLUDE OR NOT ONNXRUNTIME_LIBRARY)
+  message(FATAL_ERROR "ONNX Runtime is missing: run scripts/setup --for build")
+endif()
+add_library(onnxruntime INTERFACE)
+target_include_directories(onnxruntime SYSTEM INTERFACE ${ONNXRUNTIME_INCLUDE})
+target_link_libraries(onnxruntime INTERFACE ${ONNXRUNTIME_LIBRARY})
