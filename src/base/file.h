@@ -12,7 +12,8 @@
 
 namespace likeness {
 
-// The whole file. Errors: NotFound, OutOfRange when it is larger than `limit` bytes (found before reading), Unavailable.
+// The whole file. Errors: NotFound, OutOfRange when it is larger than `limit` bytes (found before reading),
+// Unavailable.
 absl::StatusOr<std::string> ReadFile(const std::filesystem::path& path, uint64_t limit = UINT64_MAX);
 
 // Writes to a temporary name in the same folder, syncs, and renames over `path`: a reader, or a machine that loses

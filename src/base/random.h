@@ -1,5 +1,5 @@
-// Seeded pseudo-random numbers, the same on every machine for a seed: xoshiro256** seeded by SplitMix64 (D. Blackman and
-// S. Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021). Not for secrets. One thread at a time.
+// Seeded pseudo-random numbers, the same on every machine for a seed: xoshiro256** seeded by SplitMix64 (D. Blackman
+// and S. Vigna, "Scrambled Linear Pseudorandom Number Generators", 2021). Not for secrets. One thread at a time.
 #pragma once
 
 #include <bit>

@@ -43,13 +43,13 @@ absl::Status ErrnoStatus(int error_number, std::string_view action);
 }  // namespace likeness
 
 // Ends the process when `condition` is false: for bugs, never for input.
-#define LIKENESS_CHECK(condition)                                       \
-  do {                                                                  \
+#define LIKENESS_CHECK(condition)                                            \
+  do {                                                                       \
     if (!(condition)) likeness::CheckFailed(__FILE__, __LINE__, #condition); \
   } while (false)
 
-#define LIKENESS_RETURN_IF_ERROR(expression)           \
-  do {                                                 \
+#define LIKENESS_RETURN_IF_ERROR(expression)                                                  \
+  do {                                                                                        \
     if (absl::Status status_macro_ = (expression); !status_macro_.ok()) return status_macro_; \
   } while (false)
 
