@@ -292,13 +292,12 @@ class SqlCatalog final : public Catalog {
       session << "SELECT count(*) FROM shards WHERE epoch = :epoch AND shard = :number", soci::use(epoch),
           soci::use(number), soci::into(count);
       if (count > 0) return absl::AlreadyExistsError("shard " + shard.ToString() + " exists already");
-      std::string signature;
-      soci::statement update =
-          (session.prepare << "UPDATE images SET shard = :number WHERE signature = :signature AND shard IS NULL",
-           soci::use(number), soci::use(signature));
-      for (const Signature& one : signatures) {
-        signature = one.Hex();
-        update.execute(true);
+      std::vector<std::string> hex;  // Bulk use: a prepared UPDATE of SOCI's SQLite back end runs only once otherwise.
+      for (const Signature& one : signatures) hex.push_back(one.Hex());
+      if (!hex.empty()) {
+        session << "UPDATE images SET shard = " + std::to_string(number) +
+                       " WHERE signature = :signature AND shard IS NULL",
+            soci::use(hex);
       }
       session << "SELECT count(*) FROM images WHERE epoch = :epoch AND shard = :number", soci::use(epoch),
           soci::use(number), soci::into(count);

@@ -53,6 +53,10 @@ TEST_F(CatalogTest, TheSameBytesTwiceAreOneImageWithTwoPins) {
   EXPECT_THAT(*catalog_->Pins(std::vector{Of("one")}), SizeIs(2));
   EXPECT_EQ((*catalog_->Image(Of("one")))->location, "file:a.jpg");
   EXPECT_FALSE(*catalog_->Image(Of("three")));
+  const std::vector<Signature> asked = {Of("two"), Of("three"), Of("one")};
+  EXPECT_THAT(*catalog_->Images(asked), ElementsAre(testing::Field(&ImageRecord::signature, Of("two")),
+                                                    testing::Field(&ImageRecord::signature, Of("one"))));
+  EXPECT_THAT(*catalog_->Pins(asked), SizeIs(3));
 }
 
 TEST_F(CatalogTest, RemembersWhatItLookedAt) {
@@ -113,7 +117,7 @@ TEST_F(CatalogTest, ShardsAreMadeOnceAndWhole) {
   std::vector<Signature> signatures;
   for (const auto& [epoch, signature] : *catalog_->Unsharded()) signatures.push_back(signature);
   ASSERT_THAT(signatures, SizeIs(2));
-  ASSERT_TRUE(catalog_->AddShard({kDay, 0}, signatures).ok());
+  ASSERT_EQ(catalog_->AddShard({kDay, 0}, signatures), absl::OkStatus());
   EXPECT_EQ(catalog_->AddShard({kDay, 0}, {}).code(), absl::StatusCode::kAlreadyExists);
   EXPECT_EQ(catalog_->AddShard({kDay, 1}, signatures).code(), absl::StatusCode::kAlreadyExists);
   EXPECT_THAT(*catalog_->Unsharded(), IsEmpty());
