@@ -292,7 +292,7 @@ class SqlCatalog final : public Catalog {
       session << "SELECT count(*) FROM shards WHERE epoch = :epoch AND shard = :number", soci::use(epoch),
           soci::use(number), soci::into(count);
       if (count > 0) return absl::AlreadyExistsError("shard " + shard.ToString() + " exists already");
-      std::vector<std::string> hex;  // Bulk use: a prepared UPDATE of SOCI's SQLite back end runs only once otherwise.
+      std::vector<std::string> hex;
       for (const Signature& one : signatures) hex.push_back(one.Hex());
       if (!hex.empty()) {
         session << "UPDATE images SET shard = " + std::to_string(number) +

@@ -115,7 +115,8 @@ TEST_F(CatalogTest, QuarantineListsSourcesWithReasons) {
 TEST_F(CatalogTest, ShardsAreMadeOnceAndWhole) {
   ASSERT_TRUE(catalog_->Record(std::vector{File("a", "one"), File("b", "two")}).ok());
   std::vector<Signature> signatures;
-  for (const auto& [epoch, signature] : *catalog_->Unsharded()) signatures.push_back(signature);
+  const auto unsharded = *catalog_->Unsharded();
+  for (const auto& [epoch, signature] : unsharded) signatures.push_back(signature);
   ASSERT_THAT(signatures, SizeIs(2));
   ASSERT_EQ(catalog_->AddShard({kDay, 0}, signatures), absl::OkStatus());
   EXPECT_EQ(catalog_->AddShard({kDay, 0}, {}).code(), absl::StatusCode::kAlreadyExists);
