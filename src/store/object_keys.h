@@ -1,0 +1,60 @@
+// The keys of the object store (docs/formats/object-keys.md): built here and parsed here, nowhere else.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "types/epoch.h"
+#include "types/feature_key.h"
+#include "types/signature.h"
+
+namespace likeness {
+
+std::string ImageKey(const Signature& signature);                              // images/ab/SIGNATURE
+std::string EpochListKey(const ShardId& shard);                                // epochs/DATE/SHARD
+std::string FeatureShardKey(const FeatureKey& feature, const ShardId& shard);  // features/TYPE/VERSION/DATE/SHARD
+std::string FeaturePartKey(const FeatureKey& feature, const ShardId& shard, uint32_t part);  // the same + .partK
+std::string FingerprintKey(std::string_view release, const ShardId& shard);  // fingerprints/RELEASE/DATE/SHARD.sst
+std::string SegmentKey(std::string_view release, const ShardId& shard);      // indexes/RELEASE/DATE/SHARD/segment
+std::string ReleaseKey(std::string_view release);                            // releases/NAME
+std::string BinarizerKey(std::string_view feature_type, std::string_view digest);  // binarizers/TYPE/DIGEST
+inline constexpr std::string_view kCurrentKey = "CURRENT";
+
+// For List: all parts of one cell, all cells of one feature, and so on. Each ends so that only whole names match.
+inline constexpr std::string_view kEpochListPrefix = "epochs/";
+inline constexpr std::string_view kReleasePrefix = "releases/";
+std::string FeaturePrefix(const FeatureKey& feature);                            // features/TYPE/VERSION/
+std::string FeaturePartPrefix(const FeatureKey& feature, const ShardId& shard);  // features/…/SHARD.part
+
+// A release name: 1 to 100 of a-z 0-9 '.' '_' '-', beginning with a letter or digit.
+bool IsReleaseName(std::string_view name);
+
+// What a key names. Fields that the kind does not use are left as they are made.
+struct ObjectKey {
+  enum class Kind {
+    kImage,
+    kEpochList,
+    kFeatureShard,
+    kFeaturePart,
+    kFingerprints,
+    kSegment,
+    kRelease,
+    kBinarizer,
+    kCurrent
+  };
+  Kind kind = Kind::kCurrent;
+  Signature signature;  // kImage
+  ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment
+  FeatureKey feature;   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version
+  uint32_t part = 0;    // kFeaturePart
+  std::string release;  // kFingerprints, kSegment, kRelease
+
+  // Nothing unless one of the functions above builds exactly `key`.
+  static std::optional<ObjectKey> Parse(std::string_view key);
+  std::string ToString() const;
+  friend bool operator==(const ObjectKey&, const ObjectKey&) = default;
+};
+
+}  // namespace likeness
