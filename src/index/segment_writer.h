@@ -1,0 +1,57 @@
+// Makes the sealed segment of one shard.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "index/deep_column.h"
+#include "types/feature_key.h"
+#include "types/fingerprint.h"
+
+namespace likeness {
+
+// Mutable and not searchable: Add every image once, in ascending order of signature, then Seal; the bytes are a file
+// that Segment opens (docs/formats/segment.md). The same fingerprints give the same bytes. Holds everything in memory:
+// about twice the size of the file at the end. One thread at a time.
+class SegmentWriter {
+ public:
+  struct Deep {
+    FeatureKey key;
+    DeepShape shape;
+  };
+
+  // The deep features that the segment will have. Errors: InvalidArgument (two of one key, a key that is not
+  // TYPE/VERSION, or a shape out of range).
+  static absl::StatusOr<SegmentWriter> Create(std::vector<Deep> features);
+
+  // Features that the segment does not have are passed over; those that the image does not have are marked so.
+  // Errors: InvalidArgument when signatures do not ascend or a code or vector is not of its feature's shape, and then
+  // nothing was added.
+  absl::Status Add(const Fingerprint& fingerprint);
+
+  size_t doc_count() const { return signatures_.size(); }
+
+  // The bytes of the file. Leaves the writer empty, as it was created.
+  std::vector<std::byte> Seal();
+
+ private:
+  struct Column {
+    Deep deep;
+    std::vector<uint64_t> codes;
+    std::vector<int8_t> vectors;
+    std::vector<float> norms;
+    std::vector<uint64_t> present;
+    bool complete = true;  // no document lacks the feature
+  };
+
+  explicit SegmentWriter(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  std::vector<Column> columns_;  // sorted by key
+  std::vector<Signature> signatures_;
+  std::vector<uint32_t> sizes_;
+};
+
+}  // namespace likeness

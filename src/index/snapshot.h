@@ -1,0 +1,51 @@
+// The segments that answer queries now, under the name of their release.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "index/segment.h"
+#include "types/doc_id.h"
+#include "types/signature.h"
+
+namespace likeness {
+
+// An ordered list of segments that never changes: a reader takes a shared_ptr to one and sees the same collection until
+// it lets go. To switch, make another. Any thread.
+class Snapshot {
+ public:
+  // A document of the snapshot.
+  struct Place {
+    size_t segment = 0;  // index into segments()
+    DocId doc;
+    friend auto operator<=>(const Place&, const Place&) = default;
+  };
+
+  Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments);
+
+  const std::string& name() const { return name_; }
+  std::span<const std::shared_ptr<const Segment>> segments() const { return segments_; }
+  uint64_t doc_count() const { return starts_.back(); }
+
+  // Numbers all documents from 0 to doc_count(), segment after segment, for paging.
+  // REQUIRES: ordinal < doc_count()
+  Place At(uint64_t ordinal) const;
+  // REQUIRES: `place` is in the snapshot
+  uint64_t Ordinal(Place place) const { return starts_[place.segment] + place.doc.value(); }
+
+  const Signature& signature(Place place) const { return segments_[place.segment]->signature(place.doc); }
+  // The first segment that has the image decides.
+  std::optional<Place> Find(const Signature& signature) const;
+
+ private:
+  std::string name_;
+  std::vector<std::shared_ptr<const Segment>> segments_;
+  std::vector<uint64_t> starts_;  // ordinal of each segment's first document, then doc_count()
+};
+
+}  // namespace likeness
