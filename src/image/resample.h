@@ -1,0 +1,36 @@
+// Pixels to another size.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+
+#include "base/status.h"
+#include "image/pixels.h"
+#include "types/region.h"
+
+namespace likeness {
+
+// How a picture is fitted into a frame of other proportions.
+enum class Fit {
+  kCrop,     // keeps proportions, fills the frame, cuts the longer side off equally at both ends
+  kPad,      // keeps proportions, shows everything, fills the rest with the padding color
+  kStretch,  // shows everything, proportions change
+};
+
+struct ResampleOptions {
+  uint32_t width = 224;  // of the result, > 0
+  uint32_t height = 224;
+  Fit fit = Fit::kCrop;
+  std::array<uint8_t, 3> padding = {255, 255, 255};  // for kPad
+};
+
+// Resizes `region` of the picture (pixels of the full size; the whole picture where it is nothing) to exactly
+// options.width x options.height. Bicubic (a = -0.5) with its support widened when it reduces, so that nothing aliases;
+// differs from Pillow's Image.resize(BICUBIC) by at most one level a channel. The result is its own full size.
+// Errors: InvalidArgument when the region is not within the picture, the picture is empty, or the size is 0. Any
+// thread.
+absl::StatusOr<Pixels> Resample(const Pixels& pixels, const std::optional<Region>& region,
+                                const ResampleOptions& options);
+
+}  // namespace likeness
