@@ -1,0 +1,45 @@
+// A collection's home folder and what is in it.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/status.h"
+#include "catalog/catalog.h"
+#include "image/limits.h"
+#include "infer/model_library.h"
+#include "object/object_store.h"
+#include "pipeline/config.h"
+#include "types/signature.h"
+
+namespace likeness {
+
+// HOME/catalog.sqlite, HOME/objects/, HOME/models/, HOME/likeness.toml. Any thread; several processes may have one home
+// open at once.
+class Home {
+ public:
+  // `create`: makes a home where there is none; otherwise NotFound with the command that makes one.
+  static absl::StatusOr<std::unique_ptr<Home>> Open(const std::filesystem::path& path, bool create);
+
+  const std::filesystem::path& path() const { return path_; }
+  const Config& config() const { return config_; }
+  Config& mutable_config() { return config_; }  // for flags of the command line, before anything runs
+  Catalog& catalog() const { return *catalog_; }
+  ObjectStore& objects() const { return *objects_; }
+  const ModelLibrary& models() const { return models_; }
+
+  // The original bytes of an image, wherever they lie, checked against the signature. Errors: NotFound (its file is
+  // gone), FailedPrecondition (its file now holds other bytes: add it again), OutOfRange (larger than the limit).
+  absl::StatusOr<std::string> ReadImage(const ImageRecord& image) const;
+
+ private:
+  Home(std::filesystem::path path, ModelLibrary models) : path_(std::move(path)), models_(std::move(models)) {}
+
+  std::filesystem::path path_;
+  Config config_;
+  std::unique_ptr<Catalog> catalog_;
+  std::unique_ptr<ObjectStore> objects_;
+  ModelLibrary models_;
+};
+
+}  // namespace likeness

@@ -1,0 +1,130 @@
+// Everything that a face asks of a collection, without a face: the HTTP server and the command line stand on this.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/status.h"
+#include "catalog/catalog.h"
+#include "feature/binarizer.h"
+#include "feature/deep.h"
+#include "index/snapshot.h"
+#include "pipeline/home.h"
+#include "rank/root.h"
+#include "store/release.h"
+#include "types/hit.h"
+#include "types/region.h"
+
+namespace likeness {
+
+inline constexpr size_t kMaxHits = 1000;
+
+// A picture to look for: one of the two, whole or a region of it.
+struct SearchRequest {
+  std::span<const std::byte> image;    // an uploaded file's bytes; empty when `signature` is given
+  std::optional<Signature> signature;  // a known image
+  std::optional<Region> region;        // in pixels of the upright picture
+  size_t k = 24;                       // 1..kMaxHits
+  PinFilter filter;
+  Deadline deadline = Deadline::Never();
+};
+
+struct SearchAnswer {
+  struct Query {
+    Signature signature;
+    uint32_t width = 0;
+    uint32_t height = 0;
+    std::optional<Region> region;
+  };
+  struct Result {
+    Hit hit;
+    std::string source;  // path of the file or key of the object
+    std::vector<Pin> pins;
+  };
+  // Milliseconds of wall time.
+  struct Timing {
+    double decode = 0;   // bytes to pixels to tensor; 0 for a known image without a region
+    double feature = 0;  // tensor to code
+    double search = 0;   // filter, leaf, root
+    double total = 0;    // all of it, with the facts of the results
+  };
+  std::string release;
+  Query query;
+  std::vector<Result> results;  // best first
+  Coverage coverage;
+  Timing ms;
+};
+
+// What answers queries now; never changes. A request takes it once and keeps to it.
+struct Serving {
+  Release release;
+  Snapshot snapshot;
+  FeatureKey feature;    // that queries are compared by
+  std::string model;     // whose layer gives the feature
+  Binarizer binarizer;   // of `feature`
+  AllowedDocs pinned;    // documents that are still pinned; empty: all are
+  uint64_t visible = 0;  // documents that are
+};
+
+struct ImageList {
+  struct Item {
+    Signature signature;
+    uint32_t width = 0;
+    uint32_t height = 0;
+    std::string description;  // of its first pin
+    std::string board;
+    std::string board_title;
+  };
+  uint64_t total = 0;  // images that match
+  std::vector<Item> images;
+};
+
+class SearchService {
+ public:
+  // `home` must outlive the service. Loads the current release, and the model with `threads` threads a query.
+  // A home without a release is served all the same: it has no images yet.
+  // Errors: those of the store and the model.
+  static absl::StatusOr<std::unique_ptr<SearchService>> Open(Home& home, size_t threads);
+
+  // All of the following may be called from any thread.
+
+  // Errors: InvalidArgument (neither or both of image and signature, k, region outside of the picture), NotFound (no
+  // such image), FailedPrecondition (nothing is indexed yet; its file holds other bytes now), data errors of
+  // DecodeImage.
+  absl::StatusOr<SearchAnswer> Search(const SearchRequest& request);
+
+  // Images of the release in its order, from `offset`, at most `limit`.
+  absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter);
+
+  // Takes up the current release if it is another one; a query in flight keeps the old one.
+  absl::Status Reload();
+
+  // May be null: nothing is indexed yet.
+  std::shared_ptr<const Serving> serving() const;
+
+  Home& home() const { return home_; }
+
+ private:
+  SearchService(Home& home, size_t threads) : home_(home), threads_(threads) {}
+
+  // The query's code, and the facts about it in `answer`.
+  absl::StatusOr<DeepCode> QueryCode(const SearchRequest& request, const Serving& serving, SearchAnswer& answer);
+  absl::StatusOr<std::shared_ptr<const DeepExtractor>> Extractor(const Serving& serving);
+  absl::StatusOr<AllowedDocs> Allowed(const PinFilter& filter, const Serving& serving);
+
+  Home& home_;
+  const size_t threads_;
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Serving> serving_;                                 // guarded by mutex_
+  std::map<FeatureKey, std::shared_ptr<const DeepExtractor>> extractors_;  // guarded by mutex_
+};
+
+}  // namespace likeness

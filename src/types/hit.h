@@ -1,0 +1,36 @@
+// An answer to a visual query, and why each image is in it.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "types/feature_key.h"
+#include "types/score.h"
+#include "types/signature.h"
+
+namespace likeness {
+
+// What speaks for a hit, so that a person can judge it.
+struct Evidence {
+  FeatureKey feature;
+  Distance distance;       // between the codes
+  uint32_t code_bits = 0;  // length of the codes
+  Score cosine;            // of the int8 vectors
+};
+
+// One image of an answer. An answer lists hits best first: by falling score, ties by signature.
+struct Hit {
+  Signature signature;
+  uint32_t width = 0;  // pixels of the upright image
+  uint32_t height = 0;
+  Score score;
+  Evidence evidence;
+};
+
+// How much of the collection an answer stands for.
+struct Coverage {
+  uint64_t searched = 0;  // images that were looked at before the deadline
+  uint64_t images = 0;    // images in the release
+};
+
+}  // namespace likeness
