@@ -1,5 +1,6 @@
 # Flags that hold for every target of ours, and the compiler cache where there is one.
-add_compile_options(-Wall -Wextra -Werror -fno-omit-frame-pointer)
+# Designated initializers leave the other members to their defaults on purpose.
+add_compile_options(-Wall -Wextra -Werror -Wno-missing-field-initializers -fno-omit-frame-pointer)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # Abseil and nlohmann-json set off false alarms of gcc 12's flow analysis when inlined.
   add_compile_options(-Wno-maybe-uninitialized -Wno-restrict)

@@ -18,7 +18,7 @@ struct Config {
   size_t code_bits = 1024;          // [deep] code_bits: 0 means the layer's own dimension
   size_t shard_images = 200'000;    // [fingerprint] shard_images: images in a shard at most
   size_t chunk_images = 512;        // [fingerprint] chunk_images: images in a work chunk
-  size_t threads = 0;               // threads: 0 means one for each available processor
+  size_t threads = 0;               // threads: 0 in the file means one for each available processor
 };
 
 // Errors: InvalidArgument, one sentence that names the key, its value and what to do.

@@ -66,12 +66,11 @@ struct SearchAnswer {
 // What answers queries now; never changes. A request takes it once and keeps to it.
 struct Serving {
   Release release;
-  Snapshot snapshot;
+  std::shared_ptr<const Snapshot> snapshot;
   FeatureKey feature;    // that queries are compared by
-  std::string model;     // whose layer gives the feature
   Binarizer binarizer;   // of `feature`
   AllowedDocs pinned;    // documents that are still pinned; empty: all are
-  uint64_t visible = 0;  // documents that are
+  uint64_t visible = 0;  // how many those are
 };
 
 struct ImageList {

@@ -1,0 +1,115 @@
+#include "pipeline/config.h"
+
+#include <toml++/toml.h>
+
+#include <functional>
+#include <map>
+#include <sstream>
+
+#include "base/file.h"
+
+namespace likeness {
+namespace {
+
+using Setter = std::function<absl::Status(const toml::node&)>;
+
+std::string Shown(const toml::node& node) {
+  std::ostringstream text;
+  node.visit([&](const auto& value) { text << value; });
+  return text.str();
+}
+
+// A whole number between `least` and `most`.
+template <typename T>
+Setter Whole(T& target, int64_t least, int64_t most) {
+  return [&target, least, most](const toml::node& node) -> absl::Status {
+    const auto value = node.value<int64_t>();
+    if (!node.is_integer() || !value || *value < least || *value > most) {
+      return absl::InvalidArgumentError("must be a whole number from " + std::to_string(least) + " to " +
+                                        std::to_string(most));
+    }
+    target = static_cast<T>(*value);
+    return absl::OkStatus();
+  };
+}
+
+Setter Number(double& target, double least, double most) {
+  return [&target, least, most](const toml::node& node) -> absl::Status {
+    const auto value = node.value<double>();
+    if (!node.is_number() || !value || !(*value >= least && *value <= most)) {
+      return absl::InvalidArgumentError("must be a number from " + std::to_string(least) + " to " +
+                                        std::to_string(most));
+    }
+    target = *value;
+    return absl::OkStatus();
+  };
+}
+
+Setter Names(std::vector<std::string>& target) {
+  return [&target](const toml::node& node) -> absl::Status {
+    const toml::array* list = node.as_array();
+    std::vector<std::string> names;
+    if (list != nullptr) {
+      for (const toml::node& item : *list) {
+        if (const auto name = item.value<std::string>(); name && item.is_string()) names.push_back(*name);
+      }
+    }
+    if (list == nullptr || names.empty() || names.size() != list->size()) {
+      return absl::InvalidArgumentError("must be a list of names, like [\"efficientnet_lite1\"]");
+    }
+    target = std::move(names);
+    return absl::OkStatus();
+  };
+}
+
+}  // namespace
+
+absl::StatusOr<Config> ParseConfig(std::string_view text) {
+  Config config;
+  const std::map<std::string, Setter> setters = {
+      {"threads", Whole(config.threads, 0, 1024)},
+      {"image.max_pixels", Whole(config.image.max_pixels, 1, int64_t{1} << 40)},
+      {"image.max_bytes", Whole(config.image.max_bytes, 1, int64_t{1} << 40)},
+      {"image.max_aspect", Number(config.image.max_aspect, 1, 1e6)},
+      {"deep.models", Names(config.models)},
+      {"deep.code_bits", Whole(config.code_bits, 0, 4096)},
+      {"fingerprint.shard_images", Whole(config.shard_images, 1, 200'000)},
+      {"fingerprint.chunk_images", Whole(config.chunk_images, 1, 200'000)},
+  };
+  toml::table table;
+  try {
+    table = toml::parse(text);
+  } catch (const toml::parse_error& error) {
+    return absl::InvalidArgumentError("line " + std::to_string(error.source().begin.line) + ": " +
+                                      std::string(error.description()));
+  }
+  const std::function<absl::Status(const toml::table&, const std::string&)> read =
+      [&](const toml::table& section, const std::string& prefix) -> absl::Status {
+    for (const auto& [name, node] : section) {
+      const std::string key = prefix + std::string(name.str());
+      if (const toml::table* inner = node.as_table(); inner != nullptr && prefix.empty()) {
+        LIKENESS_RETURN_IF_ERROR(read(*inner, key + "."));
+        continue;
+      }
+      const auto setter = setters.find(key);
+      if (setter == setters.end()) {
+        return absl::InvalidArgumentError("unknown key \"" + key + "\": remove it or correct its name");
+      }
+      LIKENESS_RETURN_IF_ERROR(Annotate(setter->second(node), "\"" + key + "\" is " + Shown(node)));
+    }
+    return absl::OkStatus();
+  };
+  LIKENESS_RETURN_IF_ERROR(read(table, ""));
+  return config;
+}
+
+absl::StatusOr<Config> ReadConfig(const std::filesystem::path& path) {
+  const absl::StatusOr<std::string> text = ReadFile(path, 1 << 20);
+  if (absl::IsNotFound(text.status())) return Config();
+  LIKENESS_RETURN_IF_ERROR(text.status());
+  absl::StatusOr<Config> config = ParseConfig(*text);
+  if (!config.ok()) return Annotate(config.status(), path.string());
+  return config;
+}
+
+}  // namespace likeness

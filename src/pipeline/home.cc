@@ -1,0 +1,57 @@
+#include "pipeline/home.h"
+
+#include <cerrno>
+#include <system_error>
+
+#include "base/file.h"
+#include "base/thread_pool.h"
+#include "object/folder_store.h"
+
+namespace likeness {
+
+absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& path, bool create) {
+  std::error_code error;
+  const bool exists = std::filesystem::exists(path / "catalog.sqlite", error);
+  if (!exists && !create) {
+    return absl::NotFoundError("there is no collection in " + path.string() + ": make one with `likeness --home " +
+                               path.string() + " add FOLDER`");
+  }
+  std::filesystem::create_directories(path / "models", error);
+  if (error) return ErrnoStatus(error.value(), "cannot create " + path.string());
+  const std::filesystem::path whole = std::filesystem::canonical(path, error);
+  if (error) return ErrnoStatus(error.value(), "cannot open " + path.string());
+  std::unique_ptr<Home> home(new Home(whole, ModelLibrary::Usual(whole)));
+  LIKENESS_ASSIGN_OR_RETURN(home->config_, ReadConfig(whole / "likeness.toml"));
+  if (home->config_.models.empty()) home->config_.models = {std::string(kDefaultModel)};
+  if (home->config_.threads == 0) home->config_.threads = AvailableThreads();
+  LIKENESS_ASSIGN_OR_RETURN(home->objects_, FolderStore::Open(whole / "objects"));
+  LIKENESS_ASSIGN_OR_RETURN(home->catalog_, Catalog::Open(whole / "catalog.sqlite"));
+  return home;
+}
+
+absl::StatusOr<std::string> Home::ReadImage(const ImageRecord& image) const {
+  std::string bytes;
+  if (image.location.starts_with("file:")) {
+    const std::filesystem::path path = image.location.substr(5);
+    absl::StatusOr<std::string> content = ReadFile(path, config_.image.max_bytes);
+    if (absl::IsNotFound(content.status())) {
+      std::error_code error;
+      if (!std::filesystem::exists(path.parent_path(), error)) {
+        return absl::UnavailableError("the folder " + path.parent_path().string() +
+                                      " is not there: is its disk mounted?");
+      }
+      return absl::NotFoundError("its file is gone: " + path.string());
+    }
+    LIKENESS_RETURN_IF_ERROR(content.status());
+    bytes = *std::move(content);
+  } else {
+    LIKENESS_ASSIGN_OR_RETURN(const Blob blob, objects_->Get(image.location.substr(image.location.find(':') + 1)));
+    bytes = AsText(blob.bytes());
+  }
+  if (Signature::Of(AsBytes(bytes)) != image.signature) {
+    return absl::FailedPreconditionError("its file has changed since it was added: " + image.location.substr(5));
+  }
+  return bytes;
+}
+
+}  // namespace likeness

@@ -1,0 +1,226 @@
+#include "pipeline/materialise.h"
+
+#include <algorithm>
+#include <ctime>
+#include <map>
+#include <span>
+
+#include "base/thread_pool.h"
+#include "index/segment.h"
+#include "index/segment_writer.h"
+#include "kernel/half.h"
+#include "pipeline/binarizers.h"
+#include "pipeline/shards.h"
+#include "store/feature_shard.h"
+#include "store/fingerprint_file.h"
+#include "store/object_keys.h"
+
+namespace likeness {
+namespace {
+
+constexpr size_t kBlock = 1024;  // images that are encoded between two writes
+
+// A feature of one shard, open for reading, with what encodes it.
+struct OpenFeature {
+  FeatureKey key;
+  FeatureShard shard;
+  const Binarizer* binarizer;
+};
+
+// The sealed shards of all features, or nothing while one is missing.
+absl::StatusOr<std::optional<std::vector<OpenFeature>>> OpenShard(Home& home, const ShardId& shard,
+                                                                  const std::vector<Release::Feature>& features,
+                                                                  const std::map<FeatureKey, Binarizer>& binarizers) {
+  std::vector<OpenFeature> open;
+  for (const Release::Feature& feature : features) {
+    absl::StatusOr<Blob> blob = home.objects().Get(FeatureShardKey(feature.key, shard));
+    if (absl::IsNotFound(blob.status())) return std::nullopt;
+    LIKENESS_RETURN_IF_ERROR(blob.status());
+    LIKENESS_ASSIGN_OR_RETURN(FeatureShard opened, FeatureShard::Open(*std::move(blob)));
+    LIKENESS_RETURN_IF_ERROR(opened.VerifyChecksum());
+    open.push_back({feature.key, std::move(opened), &binarizers.at(feature.key)});
+  }
+  return open;
+}
+
+Fingerprint Join(std::span<const OpenFeature> features, size_t position) {
+  Fingerprint fingerprint;
+  fingerprint.signature = features.front().shard.signatures()[position];
+  for (const OpenFeature& feature : features) {
+    if (!feature.shard.has_value(position)) continue;
+    const ImageSize size = feature.shard.image_size(position);
+    fingerprint.width = static_cast<uint32_t>(size.width);
+    fingerprint.height = static_cast<uint32_t>(size.height);
+    std::vector<float> vector(feature.shard.info().dimension);
+    HalfToFloat(feature.shard.halves(position), vector);
+    fingerprint.deep.push_back({feature.key, feature.binarizer->Encode(vector)});
+  }
+  return fingerprint;
+}
+
+// Writes one shard's fingerprints and puts them; returns how many there are.
+absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, const std::string& generation,
+                                           std::span<const OpenFeature> features) {
+  const size_t images = features.front().shard.size();
+  for (const OpenFeature& feature : features) {
+    if (!std::ranges::equal(feature.shard.signatures(), features.front().shard.signatures())) {
+      return absl::DataLossError("the features of shard " + shard.ToString() + " are not of the same images");
+    }
+  }
+  const std::filesystem::path scratch = home.path() / "scratch" / ("fingerprints_" + generation + ".sst");
+  std::error_code error;
+  std::filesystem::create_directories(scratch.parent_path(), error);
+  LIKENESS_ASSIGN_OR_RETURN(const auto writer, FingerprintWriter::Create(scratch, shard));
+  uint64_t written = 0;
+  std::vector<Fingerprint> block;
+  for (size_t begin = 0; begin < images; begin += kBlock) {
+    block.assign(std::min(kBlock, images - begin), {});
+    ParallelFor(block.size(), home.config().threads, [&](size_t i) { block[i] = Join(features, begin + i); });
+    for (const Fingerprint& fingerprint : block) {
+      if (fingerprint.deep.empty()) continue;
+      LIKENESS_RETURN_IF_ERROR(writer->Add(fingerprint));
+      ++written;
+    }
+  }
+  if (written == 0) return 0;
+  LIKENESS_RETURN_IF_ERROR(writer->Seal());
+  const absl::Status put =
+      home.objects().PutFile(FingerprintKey(generation, shard), scratch, {.if_absent = true, .take_file = true});
+  if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
+  return written;
+}
+
+// Builds and puts the segment of one shard; returns its images.
+absl::StatusOr<uint64_t> BuildSegment(Home& home, const ShardId& shard, const std::string& generation,
+                                      const std::vector<SegmentWriter::Deep>& shapes) {
+  LIKENESS_ASSIGN_OR_RETURN(const auto path, home.objects().LocalFile(FingerprintKey(generation, shard)));
+  LIKENESS_ASSIGN_OR_RETURN(const auto file, FingerprintFile::Open(path));
+  LIKENESS_ASSIGN_OR_RETURN(SegmentWriter writer, SegmentWriter::Create(shapes));
+  LIKENESS_RETURN_IF_ERROR(file->ForEach([&](Fingerprint fingerprint) { return writer.Add(fingerprint); }));
+  const uint64_t images = writer.doc_count();
+  const std::vector<std::byte> bytes = writer.Seal();
+  const absl::Status put = home.objects().Put(SegmentKey(generation, shard), bytes, {.if_absent = true});
+  if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
+  return images;
+}
+
+absl::StatusOr<uint64_t> SegmentImages(Home& home, const ShardId& shard, const std::string& generation) {
+  LIKENESS_ASSIGN_OR_RETURN(const Blob blob, home.objects().Get(SegmentKey(generation, shard)));
+  LIKENESS_ASSIGN_OR_RETURN(const auto segment, Segment::Open(blob.bytes()));
+  return segment->doc_count();
+}
+
+std::string IsoTime(std::chrono::system_clock::time_point time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts;
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// A name that says what is in the release: equal content, equal name.
+std::string ReleaseName(const std::string& generation, const std::vector<Release::Shard>& shards) {
+  std::string content = generation;
+  for (const Release::Shard& shard : shards) content += "\n" + shard.id.ToString() + " " + std::to_string(shard.images);
+  return "r" + Sha256Hex(AsBytes(content)).substr(0, 12);
+}
+
+// Records the release if it is new, and makes it current.
+absl::StatusOr<bool> Switch(Home& home, Release& release) {
+  absl::StatusOr<Release> known = ReadRelease(home.objects(), release.name);
+  if (known.ok()) {
+    release = *std::move(known);
+  } else {
+    if (!absl::IsNotFound(known.status())) return known.status();
+    LIKENESS_RETURN_IF_ERROR(WriteRelease(home.objects(), release));
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
+  if (current && current->name == release.name) return false;
+  LIKENESS_RETURN_IF_ERROR(SwitchCurrent(home.objects(), release.name, current));
+  return true;
+}
+
+}  // namespace
+
+std::string GenerationOf(const std::vector<Release::Feature>& features) {
+  std::string content;
+  for (const Release::Feature& feature : features) content += feature.key.ToString() + " " + feature.binarizer + "\n";
+  return "g" + Sha256Hex(AsBytes(content)).substr(0, 12);
+}
+
+absl::StatusOr<std::vector<Release::Feature>> BuildFeatures(Home& home, const std::vector<FeatureKey>& keys) {
+  std::vector<Release::Feature> features;
+  for (const FeatureKey& key : keys) {
+    LIKENESS_ASSIGN_OR_RETURN(const StoredBinarizer stored, EnsureBinarizer(home, key));
+    features.push_back({key, stored.digest});
+  }
+  std::ranges::sort(features, {}, &Release::Feature::key);
+  return features;
+}
+
+absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std::vector<Release::Feature>& features,
+                                                          const RunControl& control) {
+  std::map<FeatureKey, Binarizer> binarizers;
+  for (const Release::Feature& feature : features) {
+    LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
+    binarizers.emplace(feature.key, std::move(binarizer));
+  }
+  const std::string generation = GenerationOf(features);
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
+  MaterialiseReport report;
+  for (size_t i = 0; i < shards.size() && !control.stopped(); ++i) {
+    control.progress("materialise", i, shards.size());
+    LIKENESS_ASSIGN_OR_RETURN(const auto there, home.objects().Head(FingerprintKey(generation, shards[i].id)));
+    if (there) continue;
+    LIKENESS_ASSIGN_OR_RETURN(const auto open, OpenShard(home, shards[i].id, features, binarizers));
+    if (!open) continue;
+    LIKENESS_ASSIGN_OR_RETURN(const uint64_t images, WriteFingerprints(home, shards[i].id, generation, *open));
+    report.shards += images > 0 ? 1 : 0;
+    report.images += images;
+  }
+  control.progress("materialise", shards.size(), shards.size());
+  return report;
+}
+
+absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
+                                                      const RunControl& control, const Clock& clock) {
+  const std::string generation = GenerationOf(features);
+  std::vector<SegmentWriter::Deep> shapes;
+  for (const Release::Feature& feature : features) {
+    LIKENESS_ASSIGN_OR_RETURN(const Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
+    shapes.push_back(
+        {feature.key, {static_cast<uint32_t>(binarizer.bits()), static_cast<uint32_t>(binarizer.dimension())}});
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
+  IndexReport report;
+  report.release.created = IsoTime(clock.Now());
+  report.release.features = features;
+  for (size_t i = 0; i < shards.size(); ++i) {
+    if (control.stopped()) return std::nullopt;
+    control.progress("index", i, shards.size());
+    const ShardId& shard = shards[i].id;
+    LIKENESS_ASSIGN_OR_RETURN(const auto fingerprints, home.objects().Head(FingerprintKey(generation, shard)));
+    if (!fingerprints) continue;
+    LIKENESS_ASSIGN_OR_RETURN(const auto built, home.objects().Head(SegmentKey(generation, shard)));
+    uint64_t images = 0;
+    if (built) {
+      LIKENESS_ASSIGN_OR_RETURN(images, SegmentImages(home, shard, generation));
+    } else {
+      LIKENESS_ASSIGN_OR_RETURN(images, BuildSegment(home, shard, generation, shapes));
+      ++report.built.shards;
+      report.built.images += images;
+    }
+    report.release.shards.push_back({shard, images});
+  }
+  control.progress("index", shards.size(), shards.size());
+  if (report.release.shards.empty()) {
+    return absl::FailedPreconditionError("there is nothing to index: run `likeness fingerprint` first");
+  }
+  std::ranges::sort(report.release.shards, {}, &Release::Shard::id);
+  report.release.name = ReleaseName(generation, report.release.shards);
+  LIKENESS_ASSIGN_OR_RETURN(report.switched, Switch(home, report.release));
+  return report;
+}
+
+}  // namespace likeness

@@ -1,0 +1,280 @@
+#include "serve/search_service.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "image/decode.h"
+#include "pipeline/binarizers.h"
+#include "pipeline/open_snapshot.h"
+
+namespace likeness {
+namespace {
+
+// The feature that queries are compared by: of the first configured model that the release has, else of any.
+absl::StatusOr<Release::Feature> QueryFeature(const Home& home, const Release& release) {
+  for (const std::string& model : home.config().models) {
+    for (const Release::Feature& feature : release.features) {
+      if (feature.key.type == "deep." + model) return feature;
+    }
+  }
+  for (const Release::Feature& feature : release.features) {
+    if (feature.key.type.starts_with("deep.")) return feature;
+  }
+  return absl::FailedPreconditionError("release " + release.name + " has no deep feature: index the collection again");
+}
+
+// Documents of the snapshot as a set for each segment.
+class DocSets {
+ public:
+  explicit DocSets(const Snapshot& snapshot) : snapshot_(snapshot) {
+    for (const auto& segment : snapshot.segments()) sets_.emplace_back(segment->doc_count());
+  }
+  void Add(const Signature& signature) {
+    for (size_t i = 0; i < sets_.size(); ++i) {
+      if (const auto doc = snapshot_.segments()[i]->Find(signature)) sets_[i].Set(*doc);
+    }
+  }
+  void Invert() {
+    for (DocSet& set : sets_) set.Invert();
+  }
+  void And(const AllowedDocs& others) {
+    for (size_t i = 0; i < others.size(); ++i) sets_[i].And(*others[i]);
+  }
+  uint64_t Count() const {
+    uint64_t count = 0;
+    for (const DocSet& set : sets_) count += set.Count();
+    return count;
+  }
+  AllowedDocs Take() {
+    AllowedDocs allowed;
+    for (DocSet& set : sets_) allowed.push_back(std::make_shared<const DocSet>(std::move(set)));
+    return allowed;
+  }
+
+ private:
+  const Snapshot& snapshot_;
+  std::vector<DocSet> sets_;
+};
+
+absl::Status CheckRequest(const SearchRequest& request) {
+  if (request.image.empty() == !request.signature.has_value()) {
+    return absl::InvalidArgumentError("give either a picture or the signature of a known image");
+  }
+  if (request.k == 0 || request.k > kMaxHits) {
+    return absl::InvalidArgumentError("k is " + std::to_string(request.k) + ": it must be from 1 to " +
+                                      std::to_string(kMaxHits));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRegion(const std::optional<Region>& region, uint32_t width, uint32_t height) {
+  if (!region || region->Within(static_cast<int32_t>(width), static_cast<int32_t>(height))) return absl::OkStatus();
+  return absl::InvalidArgumentError("the region must lie within the picture, which is " + std::to_string(width) +
+                                    " x " + std::to_string(height) + " pixels");
+}
+
+// The code as the index holds it: a known image need not be looked at again.
+std::optional<DeepCode> StoredCode(const Serving& serving, const Signature& signature) {
+  const auto place = serving.snapshot->Find(signature);
+  if (!place) return std::nullopt;
+  const DeepColumn* column = serving.snapshot->segments()[place->segment]->deep(serving.feature);
+  if (column == nullptr || !column->has(place->doc)) return std::nullopt;
+  const auto code = column->code(place->doc);
+  const auto vector = column->vector(place->doc);
+  return DeepCode{{code.begin(), code.end()}, {vector.begin(), vector.end()}, column->norm(place->doc)};
+}
+
+std::string SourceOf(const ImageRecord& image) { return image.location.substr(image.location.find(':') + 1); }
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, size_t threads) {
+  std::unique_ptr<SearchService> service(new SearchService(home, threads));
+  LIKENESS_RETURN_IF_ERROR(service->Reload());
+  return service;
+}
+
+std::shared_ptr<const Serving> SearchService::serving() const {
+  const std::lock_guard lock(mutex_);
+  return serving_;
+}
+
+absl::Status SearchService::Reload() {
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home_.objects()));
+  if (!current) return absl::OkStatus();
+  const std::shared_ptr<const Serving> before = serving();
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home_.catalog().Unpinned());
+  const bool same = before != nullptr && before->release.name == current->name;
+  if (same && unpinned.empty() && before->pinned.empty()) return absl::OkStatus();
+
+  std::shared_ptr<Serving> next;
+  if (same) {
+    next = std::make_shared<Serving>(*before);
+  } else {
+    LIKENESS_ASSIGN_OR_RETURN(Release release, ReadRelease(home_.objects(), current->name));
+    LIKENESS_ASSIGN_OR_RETURN(auto snapshot, OpenSnapshot(home_, release));
+    LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
+    LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
+    next = std::make_shared<Serving>(
+        Serving{std::move(release), std::move(snapshot), feature.key, std::move(binarizer), {}, 0});
+  }
+  next->pinned.clear();
+  next->visible = next->snapshot->doc_count();
+  if (!unpinned.empty()) {
+    DocSets sets(*next->snapshot);
+    for (const Signature& signature : unpinned) sets.Add(signature);
+    sets.Invert();
+    next->visible = sets.Count();
+    next->pinned = sets.Take();
+  }
+  const std::lock_guard lock(mutex_);
+  serving_ = std::move(next);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const DeepExtractor>> SearchService::Extractor(const Serving& serving) {
+  const std::lock_guard lock(mutex_);
+  auto& extractor = extractors_[serving.feature];
+  if (extractor != nullptr) return extractor;
+  const std::string name = serving.feature.type.substr(std::string_view("deep.").size());
+  LIKENESS_ASSIGN_OR_RETURN(const ModelFiles model, home_.models().Find(name));
+  DeepOptions options;
+  options.threads = threads_;
+  LIKENESS_ASSIGN_OR_RETURN(std::shared_ptr<const DeepExtractor> made, DeepExtractor::Create(model, options));
+  if (made->key() != serving.feature) {
+    return absl::FailedPreconditionError("the model " + name +
+                                         " has changed since the collection was indexed: run `likeness fingerprint` "
+                                         "and `likeness index` again");
+  }
+  extractor = std::move(made);
+  return extractor;
+}
+
+absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, const Serving& serving,
+                                                  SearchAnswer& answer) {
+  Stopwatch watch;
+  std::string stored_bytes;
+  std::span<const std::byte> bytes = request.image;
+  answer.query.region = request.region;
+  if (request.signature) {
+    LIKENESS_ASSIGN_OR_RETURN(const std::optional<ImageRecord> image, home_.catalog().Image(*request.signature));
+    if (!image) return absl::NotFoundError("there is no image " + request.signature->Hex());
+    answer.query.signature = image->signature;
+    answer.query.width = image->width;
+    answer.query.height = image->height;
+    LIKENESS_RETURN_IF_ERROR(CheckRegion(request.region, image->width, image->height));
+    if (!request.region) {
+      if (auto code = StoredCode(serving, image->signature)) return *std::move(code);
+    }
+    LIKENESS_ASSIGN_OR_RETURN(stored_bytes, home_.ReadImage(*image));
+    bytes = AsBytes(stored_bytes);
+  } else {
+    answer.query.signature = Signature::Of(bytes);
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(serving));
+  uint32_t at_least = extractor->decode_at_least();
+  if (request.region) {
+    LIKENESS_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes, home_.config().image));
+    LIKENESS_RETURN_IF_ERROR(CheckRegion(request.region, header.width, header.height));
+    at_least = extractor->decode_at_least(header.width, header.height, *request.region);
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(bytes, home_.config().image, at_least));
+  answer.query.width = pixels.full_width;
+  answer.query.height = pixels.full_height;
+  std::vector<float> tensor(extractor->tensor_size());
+  extractor->Prepare(pixels, request.region, tensor);
+  answer.ms.decode = watch.Milliseconds();
+  watch.Restart();
+  if (request.deadline.Passed()) return absl::DeadlineExceededError("the time for this request is over");
+  std::vector<float> vector(extractor->dimension());
+  LIKENESS_RETURN_IF_ERROR(extractor->Extract(tensor, 1, vector));
+  DeepCode code = serving.binarizer.Encode(vector);
+  answer.ms.feature = watch.Milliseconds();
+  return code;
+}
+
+absl::StatusOr<AllowedDocs> SearchService::Allowed(const PinFilter& filter, const Serving& serving) {
+  if (filter.empty()) return serving.pinned;
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> matches, home_.catalog().Match(filter));
+  DocSets sets(*serving.snapshot);
+  for (const Signature& signature : matches) sets.Add(signature);
+  sets.And(serving.pinned);
+  return sets.Take();
+}
+
+absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request) {
+  const Stopwatch total;
+  LIKENESS_RETURN_IF_ERROR(CheckRequest(request));
+  const std::shared_ptr<const Serving> serving = this->serving();
+  if (serving == nullptr) {
+    return absl::FailedPreconditionError(
+        "nothing is indexed yet: run `likeness add`, `likeness fingerprint` and `likeness index` first");
+  }
+  SearchAnswer answer;
+  answer.release = serving->release.name;
+  VisualQuery query;
+  query.feature = serving->feature;
+  query.k = request.k;
+  query.deadline = request.deadline;
+  LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, *serving, answer));
+
+  const Stopwatch search;
+  LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
+  LIKENESS_ASSIGN_OR_RETURN(RootAnswer root, SearchRoot(*serving->snapshot, query, allowed, threads_));
+  answer.coverage = root.coverage;
+  answer.ms.search = search.Milliseconds();
+
+  std::vector<Signature> signatures;
+  for (const Hit& hit : root.hits) signatures.push_back(hit.signature);
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home_.catalog().Images(signatures));
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<Pin> pins, home_.catalog().Pins(signatures));
+  // Images and pins come in the order of the signatures that were asked for.
+  auto image = images.begin();
+  auto pin = pins.begin();
+  for (Hit& hit : root.hits) {
+    SearchAnswer::Result result{std::move(hit), {}, {}};
+    if (image != images.end() && image->signature == result.hit.signature) result.source = SourceOf(*image++);
+    for (; pin != pins.end() && pin->image == result.hit.signature; ++pin) result.pins.push_back(std::move(*pin));
+    answer.results.push_back(std::move(result));
+  }
+  answer.ms.total = total.Milliseconds();
+  return answer;
+}
+
+absl::StatusOr<ImageList> SearchService::List(uint64_t offset, size_t limit, const PinFilter& filter) {
+  ImageList list;
+  const std::shared_ptr<const Serving> serving = this->serving();
+  if (serving == nullptr) return list;
+  const Snapshot& snapshot = *serving->snapshot;
+  LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(filter, *serving));
+  std::vector<Snapshot::Place> places;
+  if (allowed.empty()) {
+    list.total = snapshot.doc_count();
+    for (uint64_t i = offset; i < list.total && places.size() < limit; ++i) places.push_back(snapshot.At(i));
+  } else {
+    for (size_t segment = 0; segment < allowed.size(); ++segment) {
+      for (uint32_t doc = 0; doc < allowed[segment]->size(); ++doc) {
+        if (!allowed[segment]->Test(DocId(doc))) continue;
+        if (list.total++ >= offset && places.size() < limit) places.push_back({segment, DocId(doc)});
+      }
+    }
+  }
+  std::vector<Signature> signatures;
+  for (const Snapshot::Place place : places) signatures.push_back(snapshot.signature(place));
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Pin> pins, home_.catalog().Pins(signatures));
+  auto pin = pins.begin();
+  for (size_t i = 0; i < places.size(); ++i) {
+    const Segment::Size size = snapshot.segments()[places[i].segment]->size(places[i].doc);
+    ImageList::Item item{signatures[i], size.width, size.height, {}, {}, {}};
+    if (pin != pins.end() && pin->image == signatures[i]) {
+      item.description = pin->description;
+      item.board = pin->board;
+      item.board_title = pin->board_title;
+    }
+    while (pin != pins.end() && pin->image == signatures[i]) ++pin;
+    list.images.push_back(std::move(item));
+  }
+  return list;
+}
+
+}  // namespace likeness
