@@ -103,23 +103,15 @@ absl::Status SearchService::Reload() {
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home_.objects()));
   if (!current) return absl::OkStatus();
   const std::shared_ptr<const Serving> before = serving();
+  if (before != nullptr && before->release.name == current->name) return absl::OkStatus();
+  LIKENESS_ASSIGN_OR_RETURN(Release release, ReadRelease(home_.objects(), current->name));
+  LIKENESS_ASSIGN_OR_RETURN(auto snapshot, OpenSnapshot(home_, release));
+  LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
+  LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
+  const uint64_t images = snapshot->doc_count();
+  auto next = std::make_shared<Serving>(
+      Serving{std::move(release), std::move(snapshot), feature.key, std::move(binarizer), {}, images});
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home_.catalog().Unpinned());
-  const bool same = before != nullptr && before->release.name == current->name;
-  if (same && unpinned.empty() && before->pinned.empty()) return absl::OkStatus();
-
-  std::shared_ptr<Serving> next;
-  if (same) {
-    next = std::make_shared<Serving>(*before);
-  } else {
-    LIKENESS_ASSIGN_OR_RETURN(Release release, ReadRelease(home_.objects(), current->name));
-    LIKENESS_ASSIGN_OR_RETURN(auto snapshot, OpenSnapshot(home_, release));
-    LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
-    LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
-    next = std::make_shared<Serving>(
-        Serving{std::move(release), std::move(snapshot), feature.key, std::move(binarizer), {}, 0});
-  }
-  next->pinned.clear();
-  next->visible = next->snapshot->doc_count();
   if (!unpinned.empty()) {
     DocSets sets(*next->snapshot);
     for (const Signature& signature : unpinned) sets.Add(signature);

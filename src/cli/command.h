@@ -1,0 +1,56 @@
+// What the subcommands of the command line share.
+#pragma once
+
+#include <atomic>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "CLI/CLI.hpp"
+#include "base/status.h"
+#include "pipeline/home.h"
+
+namespace likeness {
+
+// Flags that every subcommand takes.
+struct CommonFlags {
+  std::filesystem::path home = "likeness-home";
+  bool json = false;  // one JSON object as the last line of standard output
+};
+
+// What a run of a subcommand gives: the object for --json, and the text for people.
+struct CommandOutput {
+  nlohmann::ordered_json json;
+  std::string text;
+  bool failed = false;  // a check or a bar was missed: printed all the same, exit code 1
+};
+
+// The program: its parser, the common flags, and the subcommand that the arguments chose.
+struct Program {
+  CLI::App app{"Likeness: visual search for a collection of pictures.", "likeness"};
+  CommonFlags flags;
+  std::function<absl::StatusOr<CommandOutput>()> run;
+
+  // A subcommand whose `body` becomes `run` when the arguments choose it. Options are added to what is returned.
+  CLI::App* Add(const std::string& name, const std::string& description,
+                std::function<absl::StatusOr<CommandOutput>()> body, CLI::App* parent = nullptr);
+};
+
+// One function a file: adds its subcommand.
+void AddAddCommand(Program& program);
+void AddEvalCommand(Program& program);
+void AddFingerprintCommand(Program& program);
+void AddIndexCommand(Program& program);
+void AddInspectCommand(Program& program);
+void AddModelCommand(Program& program);
+void AddSearchCommand(Program& program);
+void AddServeCommand(Program& program);
+void AddStatusCommand(Program& program);
+
+// Set by SIGINT and SIGTERM once HandleSignals was called; a second signal ends the process.
+const std::atomic<bool>& StopFlag();
+void HandleSignals();
+
+}  // namespace likeness

@@ -1,0 +1,56 @@
+// likeness index: builds the index release and makes it current.
+#include "base/clock.h"
+#include "cli/command.h"
+#include "cli/progress_bar.h"
+#include "pipeline/features.h"
+#include "pipeline/materialise.h"
+
+namespace likeness {
+namespace {
+
+struct IndexFlags {
+  std::vector<std::string> models;
+};
+
+absl::StatusOr<CommandOutput> RunIndex(const CommonFlags& common, const IndexFlags& flags) {
+  const Stopwatch watch;
+  LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
+  if (!flags.models.empty()) home->mutable_config().models = flags.models;
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureKey> keys, CurrentFeatures(*home));
+  absl::StatusOr<std::optional<IndexReport>> report = absl::InternalError("");
+  {
+    ProgressBar bar;
+    const RunControl control = bar.Control();
+    LIKENESS_ASSIGN_OR_RETURN(const auto features, BuildFeatures(*home, keys));
+    // A binarizer that has just been trained anew needs its fingerprints first; otherwise this finds nothing to do.
+    LIKENESS_RETURN_IF_ERROR(MaterialiseFingerprints(*home, features, control).status());
+    report = BuildIndex(*home, features, control);
+  }
+  LIKENESS_RETURN_IF_ERROR(report.status());
+  CommandOutput output;
+  if (!*report) {
+    output.failed = true;
+    output.json = {{"stopped", true}};
+    output.text = "stopped; everything so far is kept\n";
+    return output;
+  }
+  const Release& release = (*report)->release;
+  output.json = {{"release", release.name},         {"images", release.images()},
+                 {"shards", release.shards.size()}, {"built", (*report)->built.images},
+                 {"switched", (*report)->switched}, {"ms", watch.Milliseconds()}};
+  output.text = "release " + release.name + ": " + std::to_string(release.images()) + " images" +
+                ((*report)->switched ? "\n" : ", as before\n");
+  return output;
+}
+
+}  // namespace
+
+void AddIndexCommand(Program& program) {
+  auto flags = std::make_shared<IndexFlags>();
+  CLI::App* command = program.Add("index", "Build the index from the fingerprints and let it answer queries",
+                                  [&program, flags] { return RunIndex(program.flags, *flags); });
+  command->add_option("--model", flags->models,
+                      "Model of the deep feature, instead of the configured ones; repeatable");
+}
+
+}  // namespace likeness
