@@ -12,4 +12,13 @@ absl::StatusOr<Extractors> CurrentExtractors(const Home& home) {
   return extractors;
 }
 
+absl::StatusOr<std::vector<FeatureKey>> CurrentFeatures(const Home& home) {
+  std::vector<FeatureKey> keys;
+  for (const std::string& name : home.config().models) {
+    LIKENESS_ASSIGN_OR_RETURN(const ModelFiles model, home.models().Find(name));
+    keys.push_back(DeepFeatureKey(model.card));
+  }
+  return keys;
+}
+
 }  // namespace likeness

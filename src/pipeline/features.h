@@ -16,4 +16,7 @@ using Extractors = std::vector<std::shared_ptr<const DeepExtractor>>;
 // makes many calls at once. Errors: those of the model library and of loading.
 absl::StatusOr<Extractors> CurrentExtractors(const Home& home);
 
+// The keys alone, from the model cards: loads nothing.
+absl::StatusOr<std::vector<FeatureKey>> CurrentFeatures(const Home& home);
+
 }  // namespace likeness
