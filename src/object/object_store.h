@@ -31,9 +31,9 @@ struct ObjectInfo {
 };
 
 struct PutOptions {
-  bool if_absent = false;               // AlreadyExists when the key exists, and then it is untouched
-  std::optional<std::string> if_match;  // FailedPrecondition unless the key exists with this etag
-  bool take_file = false;               // PutFile only: the local file may be moved instead of copied
+  bool if_absent = false;                              // AlreadyExists when the key exists, and then it is untouched
+  std::optional<std::string> if_match = std::nullopt;  // FailedPrecondition unless the key exists with this etag
+  bool take_file = false;                              // PutFile only: the local file may be moved instead of copied
 };
 
 class ObjectStore {
@@ -72,6 +72,9 @@ class ObjectStore {
 
 // InvalidArgument, with the reason, unless `key` is as described above.
 absl::Status CheckObjectKey(std::string_view key);
+
+// The same, and InvalidArgument for both conditions at once: what every Put checks first.
+absl::Status CheckPut(std::string_view key, const PutOptions& options);
 
 // All objects under `prefix`, page by page.
 absl::StatusOr<std::vector<ObjectInfo>> ListAll(ObjectStore& store, std::string_view prefix);

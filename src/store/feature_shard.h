@@ -8,12 +8,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "base/status.h"
@@ -42,6 +44,10 @@ struct ImageSize {
   friend bool operator==(const ImageSize&, const ImageSize&) = default;
 };
 
+// Opens the writer that a shard is sealed into.
+using SafetensorsOpener = std::function<absl::StatusOr<std::unique_ptr<SafetensorsWriter>>(
+    std::vector<TensorSpec> specs, const SafetensorsMetadata& metadata)>;
+
 // Takes images in any order, holds them in memory, seals them sorted. One thread at a time.
 class FeatureShardWriter {
  public:
@@ -54,17 +60,17 @@ class FeatureShardWriter {
   absl::Status Add(const Signature& signature, ImageSize size, std::span<const uint16_t> value) {
     return Add(signature, size, std::as_bytes(value));
   }
-  // An image that has no value, and why. A shard keeps the first 254 distinct reasons in sorted order.
+  // An image that has no value, and why (the first 500 bytes of it). A shard keeps the first 254 distinct reasons in
+  // sorted order; for the images of all others it says that there were more.
   absl::Status AddFailure(const Signature& signature, std::string_view reason);
 
   size_t size() const { return rows_.size(); }
 
-  // Errors: those of the disk. The writer is spent.
+  // Seal holds the values a second time. Errors: InvalidArgument (dimension 0), those of the disk.
   absl::StatusOr<std::string> Seal();
   absl::Status SealToFile(const std::filesystem::path& path);
 
  private:
-  friend class FeatureShardSource;
   struct Row {
     Signature signature;
     ImageSize size;
@@ -72,12 +78,15 @@ class FeatureShardWriter {
     uint64_t bytes;
     std::optional<uint32_t> reason;  // in reasons_
   };
-  absl::Status SealTo(SafetensorsWriter& out);
+  absl::Status Take(const Row& row);
+  absl::Status SealTo(const SafetensorsOpener& open);
 
   const FeatureShardInfo info_;
   std::string values_;
   std::vector<Row> rows_;
-  std::map<std::string, uint32_t, std::less<>> reasons_;
+  std::unordered_set<Signature, SignatureHash> seen_;
+  std::vector<std::string> reasons_;                        // distinct, in the order of their coming
+  std::map<std::string, uint32_t, std::less<>> reason_of_;  // places in reasons_
 };
 
 // A sealed shard or part, open for reading. Copies are cheap. Any thread.
@@ -126,8 +135,9 @@ class FeatureShard {
 };
 
 // Joins the parts of one cell. An image in several parts must be the same to the byte in each (a worker that lost its
-// lease has put its part all the same), else DataLoss. The result is what one writer would have sealed.
-// Errors: InvalidArgument when there is no part or they are not of one cell.
+// lease has put its part all the same), else DataLoss; of two reasons for a missing value the one that sorts first
+// stays. The result is what one writer would have sealed. Errors: InvalidArgument when there is no part or they are not
+// of one cell.
 absl::StatusOr<std::string> MergeFeatureShards(std::span<const FeatureShard> parts);
 // The same to a file at `path`, with memory for the signatures but not the values.
 absl::Status MergeFeatureShardsToFile(std::span<const FeatureShard> parts, const std::filesystem::path& path);
