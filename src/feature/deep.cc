@@ -1,0 +1,99 @@
+#include "feature/deep.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace likeness {
+namespace {
+
+// Raised whenever this code would give other values for the same picture.
+constexpr int kRevision = 1;
+
+constexpr float kLargestHalf = 65504;  // of IEEE 754 binary16
+
+Fit FitOf(const ModelCard& card) {
+  return card.input.fit == "pad" ? Fit::kPad : card.input.fit == "stretch" ? Fit::kStretch : Fit::kCrop;
+}
+
+std::string FitName(Fit fit) { return fit == Fit::kPad ? "pad" : fit == Fit::kStretch ? "stretch" : "crop"; }
+
+FeatureKey KeyOf(ModelCard card, const std::string& layer, Fit fit) {
+  card.input.fit = FitName(fit);
+  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(card, layer) +
+                                                 "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
+}
+
+// The part of the region that lies in the picture; nothing when none does.
+std::optional<Region> Clip(const Region& region, const Pixels& pixels) {
+  const int64_t left = std::max<int64_t>(region.x, 0), top = std::max<int64_t>(region.y, 0);
+  const int64_t right = std::min<int64_t>(int64_t{region.x} + region.width, pixels.full_width);
+  const int64_t bottom = std::min<int64_t>(int64_t{region.y} + region.height, pixels.full_height);
+  if (left >= right || top >= bottom) return std::nullopt;
+  return Region{static_cast<int32_t>(left), static_cast<int32_t>(top), static_cast<int32_t>(right - left),
+                static_cast<int32_t>(bottom - top)};
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DeepExtractor>> DeepExtractor::Create(const ModelFiles& model,
+                                                                     const DeepOptions& options) {
+  ModelOptions model_options;
+  model_options.threads = options.threads;
+  LIKENESS_ASSIGN_OR_RETURN(auto loaded, LoadOnnxModel(model.weights_path, model.card, options.layer, model_options));
+  return std::make_unique<DeepExtractor>(model.card, std::move(loaded), options);
+}
+
+DeepExtractor::DeepExtractor(const ModelCard& card, std::unique_ptr<Model> model, const DeepOptions& options)
+    : input_(card.input),
+      fit_(options.fit.value_or(FitOf(card))),
+      model_(std::move(model)),
+      key_(KeyOf(card, options.layer, fit_)) {
+  LIKENESS_CHECK(model_->input_size() == size_t{3} * input_.width * input_.height);
+  for (size_t c = 0; c < 3; ++c) {
+    // Channels in the order of the tensor: channel c of a BGR tensor is channel 2 - c of the pixels.
+    for (size_t value = 0; value < 256; ++value) {
+      normalised_[c][value] = (static_cast<float>(value) - input_.mean[c]) * input_.scale[c];
+    }
+  }
+}
+
+uint32_t DeepExtractor::decode_at_least() const { return std::max(input_.width, input_.height); }
+
+uint32_t DeepExtractor::decode_at_least(uint32_t full_width, uint32_t full_height, const Region& region) const {
+  const int32_t side = std::min(region.width, region.height);
+  if (side <= 0) return 0;
+  const uint64_t full = std::min(full_width, full_height);
+  const uint64_t wanted = (full * decode_at_least() + static_cast<uint64_t>(side) - 1) / static_cast<uint64_t>(side);
+  return wanted >= full ? 0 : static_cast<uint32_t>(wanted);
+}
+
+void DeepExtractor::Prepare(const Pixels& pixels, const std::optional<Region>& region, std::span<float> tensor) const {
+  LIKENESS_CHECK(tensor.size() == tensor_size());
+  ResampleOptions options;
+  options.width = input_.width;
+  options.height = input_.height;
+  options.fit = fit_;
+  const auto sized = Resample(pixels, region ? Clip(*region, pixels) : std::nullopt, options);
+  LIKENESS_CHECK(sized.ok());  // the pixels are not empty and the region has been clipped
+  const uint8_t* rgb = sized->rgb.data();
+  const size_t area = size_t{input_.width} * input_.height;
+  const bool planar = input_.layout == "NCHW", reversed = input_.channel_order == "BGR";
+  for (size_t c = 0; c < 3; ++c) {
+    const std::array<float, 256>& table = normalised_[c];
+    const uint8_t* from = rgb + (reversed ? 2 - c : c);
+    float* to = tensor.data() + (planar ? c * area : c);
+    const size_t step = planar ? 1 : 3;
+    for (size_t i = 0; i < area; ++i) to[i * step] = table[from[i * 3]];
+  }
+}
+
+absl::Status DeepExtractor::Extract(std::span<const float> tensors, size_t count, std::span<float> vectors) const {
+  LIKENESS_RETURN_IF_ERROR(model_->Run(tensors, count, vectors));
+  for (float& value : vectors) {
+    if (std::isnan(value)) return absl::InternalError("the model gave a value that is not a number");
+    value = std::clamp(value, -kLargestHalf, kLargestHalf);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace likeness
