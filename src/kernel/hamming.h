@@ -39,7 +39,7 @@ struct HammingRange {
   size_t end = std::numeric_limits<size_t>::max();  // half open; values above rows() mean rows()
   // One bit a row (bit r % 64 of word r / 64), set where the row may be found; nothing where all may.
   // REQUIRES: empty or at least ceil(rows / 64) words
-  std::span<const uint64_t> allowed;
+  std::span<const uint64_t> allowed = {};
 };
 
 // Offers RankedKey(distance, row) of the rows in `range` to `best`, so that it holds the nearest, ties by row. Calls
