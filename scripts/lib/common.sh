@@ -33,6 +33,15 @@ run_quietly() {
   return "$status"
 }
 
+# One at a time in a tree: two demonstrations that start together do not make the same folder at once. Scripts that are
+# called by the holder are let through.
+lock_tree() {
+  [ -z "${LIKENESS_TREE_LOCKED:-}" ] || return 0
+  exec 9<"$root/scripts/setup"
+  flock --nonblock 9 || { say "waiting for another set-up of this tree"; flock 9; }
+  export LIKENESS_TREE_LOCKED=1
+}
+
 # How many compilers to run at once: one a core, but no more than one for each 1.5 GiB of memory that is free.
 build_jobs() {
   local cores free_mib limit
