@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import runpy
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def benchmarks():
     """(name, what it measures) of each: bench/NAME.cc, and the executable scripts bench/NAME."""
     found = {}
     for path in sorted((ROOT / "bench").glob("*")):
-        if path.suffix == ".cc" and "int main" in path.read_text(encoding="utf-8", errors="replace"):
+        if path.suffix == ".cc" and re.search(r"int main|BENCHMARK_MAIN", path.read_text(encoding="utf-8", errors="replace")):
             found[path.stem] = first_comment(path)
         elif path.is_file() and not path.suffix and os.access(path, os.X_OK):
             found[path.name] = first_comment(path)
