@@ -16,7 +16,7 @@ import {PagedSource} from './source.js';
 import {openStatus} from './status.js';
 
 const kTyping = 250;      // ms of rest before words filter
-const kUnderneath = 76;   // pixels of words under each result
+const kUnderneath = 70;   // pixels of words under each result
 
 const files = new Map();  // the user's own pictures of this tab: signature, or upload number, -> File
 let uploads = 0;
@@ -25,8 +25,8 @@ let filterShown = null;   // the filter that the collection is shown with
 let searchShown = '';     // the search that is shown
 let firstInView = 0;
 
-const browse = new Grid(byId('browse-grid'), {caption: 0, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
-const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, label: 'Results', href: (item) => address(searchRoute(item.signature))});
+const browse = new Grid(byId('browse-grid'), {caption: 0, target: 220, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
+const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 230, label: 'Results', href: (item) => address(searchRoute(item.signature))});
 const search = new Search(answers);
 const panel = new QueryPanel(byId('query'));
 const detail = new Detail(byId('detail'));

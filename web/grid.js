@@ -15,9 +15,10 @@ const kOverscan = 500;         // pixels kept above and below the viewport
 const kHighest = 15_000_000;   // browsers place nothing beyond about 17 to 33 million pixels
 
 export class Grid {
-  constructor(host, {caption, href, label}) {
+  constructor(host, {caption, target, href, label}) {
     this.host = host;
     this.captionHeight = caption;
+    this.target = target;           // height of a row on a wide window
     this.href = href;
     this.source = null;
     this.tiles = new Map();         // index -> tile
@@ -78,7 +79,7 @@ export class Grid {
     const width = this.width;
     const narrow = width < 560;
     return {width, gap: narrow ? 8 : 14, caption: this.captionHeight,
-            target: narrow ? 150 : Math.min(250, Math.max(190, width / 6))};
+            target: narrow ? 150 : this.target};
   }
 
   #hostTop() { return this.host.getBoundingClientRect().top + scrollY; }

@@ -18,8 +18,8 @@ function words(item) {
               item.board_title && item.board_title !== caption(item) && el('span', {class: 'line small'}, item.board_title));
   }
   const e = item.evidence;
-  return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'line small', title: e.feature},
-    `${e.hamming_bits}/${e.code_bits} bits · cos ${score(e.cosine)}`), el('span', {class: 'line'}, caption(item)));
+  return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `${e.feature}: ${e.hamming_bits} of ${e.code_bits} bits differ, cosine ${score(e.cosine)}`},
+    el('span', {}, `${e.hamming_bits}/${e.code_bits} bits`), el('span', {}, `cos ${score(e.cosine)}`)), el('span', {class: 'line'}, caption(item)));
 }
 
 // `place` is {index, total, href}. The element has show() to load its picture, gone() to stop, move(box) to place it.

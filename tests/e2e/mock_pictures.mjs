@@ -114,13 +114,19 @@ export function folderCollection(folder, most = 5000) {
     if (!size) continue;
     const board = basename(dirname(join(folder, name)));
     items.push({...size, signature: md5(bytes), bytes: bytes.length, source: join(folder, name), hue: 0, near: board,
-                pins: [{pin: name, board, board_title: board, user: '', description: basename(name, extname(name)), link: ''}]});
+                pins: [{pin: name, board, board_title: board, user: '', description: `${board} ${basename(name, extname(name)).slice(0, 6)}`, link: ''}]});
   }
   items.sort((a, b) => (a.signature < b.signature ? -1 : 1));
   return collection(items, (item) => readFileSync(item.source));
 }
 
-function collection(items, bytes) {
+// Made pictures are named by their number, since 50,000 would take long to draw; once drawn, their MD5 finds them too.
+function collection(items, draw) {
   const bySignature = new Map(items.map((item) => [item.signature, item]));
+  const bytes = (item, longest) => {
+    const drawn = draw(item, longest);
+    if (longest === Infinity) bySignature.set(md5(drawn), item);
+    return drawn;
+  };
   return {items, bytes, find: (signature) => bySignature.get(signature) ?? null};
 }

@@ -79,14 +79,19 @@ function readQuery(request, url, body) {
           region: region && {x: +region[1], y: +region[2], width: +region[3], height: +region[4]}}};
 }
 
+const kOptions = new Set(['signature', 'k', 'region', 'board', 'text']);
+
 function search(collection, {options, bytes}) {
-  const signature = bytes ? md5(bytes) : options.signature;
-  const known = collection.find(signature);
+  for (const name of Object.keys(options)) if (!kOptions.has(name)) throw bad(`There is no parameter ${name}.`);
+  const asked = bytes ? md5(bytes) : options.signature;
+  const known = collection.find(asked);
+  const signature = known?.signature ?? asked;
   const query = known ?? (bytes && pictureSize(bytes));
   if (!query && !bytes) throw new Fault(404, 'not_found', `The collection has no picture with signature ${signature}.`);
   if (!query) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
   const k = integer(options.k, 'k', 1, 1000, 24);
   const r = options.region ?? null;
+  if (r && ![r.x, r.y, r.width, r.height].every(Number.isInteger)) throw bad('A region has x, y, width and height.');
   if (r && !(r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1 && r.x + r.width <= query.width && r.y + r.height <= query.height)) {
     throw bad(`The region must lie inside the picture of ${query.width} x ${query.height} pixels.`);
   }
