@@ -26,7 +26,7 @@ let searchShown = '';     // the search that is shown
 let firstInView = 0;
 
 const browse = new Grid(byId('browse-grid'), {caption: 0, target: 220, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
-const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 230, label: 'Results', href: (item) => address(searchRoute(item.signature))});
+const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 250, label: 'Results', href: (item) => address(searchRoute(item.signature))});
 const search = new Search(answers);
 const panel = new QueryPanel(byId('query'));
 const detail = new Detail(byId('detail'));

@@ -79,7 +79,7 @@ export class Grid {
     const width = this.width;
     const narrow = width < 560;
     return {width, gap: narrow ? 8 : 14, caption: this.captionHeight,
-            target: narrow ? 150 : this.target};
+            target: narrow ? this.target * 0.7 : this.target};
   }
 
   #hostTop() { return this.host.getBoundingClientRect().top + scrollY; }

@@ -14,13 +14,13 @@ export class QueryPanel {
     this.key = '';
     this.blob = '';
     this.img = el('img', {alt: 'Query picture', draggable: 'false'});
-    this.none = el('p', {class: 'unseen muted', hidden: true}, 'Your browser cannot show this format. The search works all the same.');
+    this.none = el('p', {class: 'unseen muted', hidden: true}, 'Your browser cannot show this file.');
     this.stage = el('div', {class: 'stage'}, this.img, this.none);
     this.tool = new RegionTool(this.stage, (region) => this.#told(region));
     this.hint = el('p', {class: 'hint muted'}, 'Drag on the picture to search for a part of it.');
     this.regionButton = el('button', {type: 'button', class: 'plain', id: 'region-button', 'aria-keyshortcuts': 'r',
                                       onclick: () => this.toggleRegion()}, icon('region'), el('span', {}, 'Select a region'));
-    this.detailButton = el('button', {type: 'button', class: 'plain', onclick: () => this.ondetail()}, icon('info'), el('span', {}, 'Details'));
+    this.detailButton = el('button', {type: 'button', class: 'plain', onclick: () => this.ondetail()}, 'Details');
     this.facts = el('div', {class: 'facts'});
     host.append(
       el('div', {class: 'query-head'},
@@ -37,6 +37,7 @@ export class QueryPanel {
       this.key = key;
       this.tool.size = null;
       this.none.hidden = true;
+      this.host.classList.add('unsized');
       this.img.hidden = false;
       this.facts.replaceChildren();
       unload(this.img);
@@ -48,6 +49,7 @@ export class QueryPanel {
         this.img.onload = () => this.img.classList.add('ready');
         this.img.src = this.blob;
       } else load(this.img, thumbnailAddress(signature, 1024), unseen);
+      this.stage.style.aspectRatio = '';
       this.asking?.abort();
       if (signature) this.#ask(key, signature, Boolean(file));
     }
@@ -58,6 +60,7 @@ export class QueryPanel {
   // The size of the upright picture, from the answer: only now is a region exact.
   setSize(width, height) {
     this.#shape(width, height);
+    this.host.classList.remove('unsized');
     this.tool.setSize(width, height);
   }
 
