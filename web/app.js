@@ -25,8 +25,8 @@ let filterShown = null;   // the filter that the collection is shown with
 let searchShown = '';     // the search that is shown
 let firstInView = 0;
 
-const browse = new Grid(byId('browse-grid'), {caption: 0, target: 220, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
-const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 250, label: 'Results', href: (item) => address(searchRoute(item.signature))});
+const browse = new Grid(byId('browse-grid'), {caption: 0, target: 220, narrow: 150, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
+const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 250, narrow: 225, label: 'Results', href: (item) => address(searchRoute(item.signature))});
 const search = new Search(answers);
 const panel = new QueryPanel(byId('query'));
 const detail = new Detail(byId('detail'));
@@ -193,4 +193,4 @@ addEventListener('popstate', (event) => { clearTimeout(resting); render(parse(lo
 const size = () => document.documentElement.style.setProperty('--bar', `${byId('bar').offsetHeight}px`);
 new ResizeObserver(size).observe(byId('bar'));
 render(parse(location.search), history.state);
-fetchBoards().then((found) => boards.fill(found.boards)).catch(() => { /* the grid says what is wrong */ });
+fetchBoards().then((found) => boards.fill(found.boards)).catch(() => boards.fill([]));  // the grid says what is wrong

@@ -10,13 +10,15 @@ export class Boards {
     this.host = host;
     this.onboard = onboard;
     this.known = [];
+    this.asked = false;  // whether the boards are known: until then the row keeps its place, so that nothing jumps
     this.chosen = '';
   }
 
-  fill(boards) { this.known = boards; this.choose(this.chosen); }
+  fill(boards) { this.known = boards; this.asked = true; this.choose(this.chosen); }
 
   choose(board) {
     this.chosen = board;
+    if (!this.asked && !board) return;
     this.host.hidden = this.known.length < 2 && !board;
     const label = (b) => b.title || b.board;
     const first = this.known.slice(0, kChips);

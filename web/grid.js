@@ -15,10 +15,11 @@ const kOverscan = 500;         // pixels kept above and below the viewport
 const kHighest = 15_000_000;   // browsers place nothing beyond about 17 to 33 million pixels
 
 export class Grid {
-  constructor(host, {caption, target, href, label}) {
+  constructor(host, {caption, target, narrow, href, label}) {
     this.host = host;
     this.captionHeight = caption;
-    this.target = target;           // height of a row on a wide window
+    this.target = target;           // height of a row on a wide window, pixels
+    this.narrow = narrow;           // and on a phone
     this.href = href;
     this.source = null;
     this.tiles = new Map();         // index -> tile
@@ -79,7 +80,7 @@ export class Grid {
     const width = this.width;
     const narrow = width < 560;
     return {width, gap: narrow ? 8 : 14, caption: this.captionHeight,
-            target: narrow ? this.target * 0.7 : this.target};
+            target: narrow ? this.narrow : this.target};
   }
 
   #hostTop() { return this.host.getBoundingClientRect().top + scrollY; }
