@@ -1,0 +1,183 @@
+// The server against docs/openapi.yaml: for each request below, the status, the headers and the body must be among those
+// that the document describes, to the member. The same requests go to the mock, so that the page is tested against
+// the API that is described.
+//
+// LIKENESS_URL: also a running server, whose collection must hold at least one picture.
+
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import {after, before, describe, test} from 'node:test';
+import Ajv from 'ajv';
+import {parse} from 'yaml';
+import {discs} from './mock_pictures.mjs';
+import {startMock} from './mock_server.mjs';
+
+const document = parse(readFileSync(new URL('../../docs/openapi.yaml', import.meta.url), 'utf8'));
+const ajv = new Ajv({strict: false, allErrors: true, validateFormats: false});
+
+// References are to the document; ajv has it as 'api'.
+const rooted = (schema) => JSON.parse(JSON.stringify(schema).replaceAll('"#/components', '"api#/components'));
+ajv.addSchema(rooted({$id: 'api', components: {schemas: document.components.schemas}}));
+const resolve = (node) => (node?.$ref ? node.$ref.slice(2).split('/').reduce((at, key) => at[key], document) : node);
+
+function check(schema, value, what) {
+  const valid = ajv.compile(rooted(schema));
+  assert.ok(valid(value), `${what}: ${ajv.errorsText(valid.errors)}`);
+}
+
+const matches = (declared, type) => declared === type || (declared.endsWith('/*') && type.startsWith(declared.slice(0, -1)));
+
+// Sends a request and holds the answer against the document. `path` is the one of the document, with {signature} filled in.
+async function hold(base, method, template, {signature = '', file = '', query = '', status, lenient = [], ...init}) {
+  const path = template.replace('{signature}', signature).replace('{file}', file);
+  const response = await fetch(`${base}${path}${query}`, {method, ...init});
+  const what = `${method} ${path}${query} -> ${response.status}`;
+  assert.equal(response.status, status, `${what}: ${response.headers.get('content-type')}`);
+  const operation = document.paths[template][method.toLowerCase()];
+  const described = resolve((operation ?? Object.values(document.paths[template]).find((one) => one.responses)).responses[status]);
+  assert.ok(described, `${what} is not described`);
+  for (const [name, header] of Object.entries(described.headers ?? {})) {
+    const {required, schema} = resolve(header);
+    const value = response.headers.get(name);
+    if (required) assert.ok(value !== null, `${what} lacks ${name}`);
+    if (value !== null) check(schema, schema.type === 'integer' ? Number(value) : value, `${what} ${name}`);
+  }
+  const type = (response.headers.get('content-type') ?? '').split(';')[0];
+  const [, form] = Object.entries(described.content).find(([declared]) => matches(declared, type) || lenient.includes(type)) ?? [];
+  assert.ok(form, `${what} is ${type}`);
+  if (type !== 'application/json') return response;
+  const body = await response.json();
+  check(form.schema, body, what);
+  return body;
+}
+
+const json = (body) => ({body: JSON.stringify(body), headers: {'Content-Type': 'application/json'}});
+const kUnknown = '0'.repeat(32);
+
+function requests(name, address) {
+  describe(name, () => {
+    let base;
+    let one;
+    const lenient = name === 'mock' ? ['image/png'] : [];  // its thumbnails
+    before(async () => {
+      base = await address();
+      [one] = (await hold(base, 'GET', '/v1/images', {status: 200, query: '?limit=1'})).images;
+      assert.ok(one, 'the collection has no picture');
+    });
+
+    test('the collection', async () => {
+      const {total} = await hold(base, 'GET', '/v1/images', {status: 200});
+      const beyond = await hold(base, 'GET', '/v1/images', {status: 200, query: `?offset=${total + 5}&limit=1000`});
+      assert.deepEqual([beyond.total, beyond.offset, beyond.images], [total, total + 5, []]);
+      for (const query of ['?limit=0', '?limit=1001', '?offset=-1', '?limit=ten']) await hold(base, 'GET', '/v1/images', {status: 400, query});
+      const none = await hold(base, 'GET', '/v1/images', {status: 200, query: '?board=no%20such%20board'});
+      assert.equal(none.total, 0);
+      const {boards} = await hold(base, 'GET', '/v1/boards', {status: 200});
+      for (const {board, images} of boards.slice(0, 3)) {
+        assert.equal((await hold(base, 'GET', '/v1/images', {status: 200, query: `?limit=1&board=${encodeURIComponent(board)}`})).total, images, board);
+      }
+    });
+
+    test('pages are parts of one order', async () => {
+      const whole = await hold(base, 'GET', '/v1/images', {status: 200, query: '?limit=7'});
+      const second = await hold(base, 'GET', '/v1/images', {status: 200, query: '?offset=3&limit=4'});
+      assert.deepEqual(second.images, whole.images.slice(3));
+    });
+
+    test('one picture', async () => {
+      const {signature} = one;
+      const facts = await hold(base, 'GET', '/v1/images/{signature}', {status: 200, signature});
+      assert.deepEqual([facts.width, facts.height], [one.width, one.height]);
+      await hold(base, 'GET', '/v1/images/{signature}/pixels', {status: 200, signature});
+      for (const size of [64, 256, 1024]) await hold(base, 'GET', '/v1/images/{signature}/thumbnail', {status: 200, signature, query: `?size=${size}`, lenient});
+      for (const size of [63, 1025, 'x']) await hold(base, 'GET', '/v1/images/{signature}/thumbnail', {status: 400, signature, query: `?size=${size}`});
+      for (const path of ['', '/pixels', '/thumbnail']) {
+        await hold(base, 'GET', `/v1/images/{signature}${path}`, {status: 404, signature: kUnknown});
+        await hold(base, 'GET', `/v1/images/{signature}${path}`, {status: 400, signature: 'nonsense'});
+        await hold(base, 'POST', `/v1/images/{signature}${path}`, {status: 405, signature});
+      }
+    });
+
+    test('search by signature', async () => {
+      const {signature, width, height} = one;
+      const region = {x: 1, y: 2, width: width - 1, height: height - 2};
+      const whole = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature})});
+      assert.equal(whole.query.region, null);
+      assert.ok(whole.results.length <= 24);
+      const scores = whole.results.map((hit) => hit.score);
+      assert.deepEqual(scores, [...scores].sort((a, b) => b - a), 'best first');
+      const part = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, region, k: 3})});
+      assert.deepEqual(part.query, {signature, width, height, region});
+      assert.ok(part.results.length <= 3);
+      for (const wrong of [{}, {signature: 'x'}, {signature, k: 0}, {signature, k: 1001}, {signature, k: 'ten'}, {signature, unknown: 1},
+                           {signature, region: {x: 0, y: 0, width: width + 1, height: 1}}, {signature, region: {x: 0, y: 0, width: 0, height: 1}},
+                           {signature, region: {x: -1, y: 0, width: 5, height: 5}}, {signature, region: {x: 0, y: 0}}, [], null]) {
+        await hold(base, 'POST', '/v1/search', {status: 400, ...json(wrong)});
+      }
+      await hold(base, 'POST', '/v1/search', {status: 400, body: '{"signature":', headers: {'Content-Type': 'application/json'}});
+      await hold(base, 'POST', '/v1/search', {status: 404, ...json({signature: kUnknown})});
+      await hold(base, 'GET', '/v1/search', {status: 405});
+    });
+
+    test('search by file: multipart and raw give the same', async () => {
+      const picture = discs(200, 120, 90);
+      const region = {x: 10, y: 5, width: 60, height: 50};
+      const form = new FormData();
+      form.append('image', new Blob([picture], {type: 'image/png'}), 'a.png');
+      form.append('request', new Blob([JSON.stringify({k: 5, region})], {type: 'application/json'}));
+      const first = await hold(base, 'POST', '/v1/search', {status: 200, body: form});
+      const second = await hold(base, 'POST', '/v1/search', {status: 200, query: '?k=5&region=10,5,60,50', body: picture, headers: {'Content-Type': 'image/png'}});
+      assert.deepEqual(first.query.region, region);
+      assert.deepEqual([first.query, first.results], [second.query, second.results]);
+      const only = new FormData();
+      only.append('image', new Blob([picture]), 'a');
+      await hold(base, 'POST', '/v1/search', {status: 200, body: only});
+      const without = new FormData();
+      without.append('request', '{}');
+      await hold(base, 'POST', '/v1/search', {status: 400, body: without});
+      const octets = {body: picture, headers: {'Content-Type': 'application/octet-stream'}};
+      await hold(base, 'POST', '/v1/search', {status: 200, ...octets});
+      for (const query of ['?k=0', '?k=x', '?region=1,2,3', '?region=0,0,121,1', '?region=0,0,0,1']) await hold(base, 'POST', '/v1/search', {status: 400, query, ...octets});
+      await hold(base, 'POST', '/v1/search', {status: 422, body: 'no picture at all', headers: {'Content-Type': 'image/jpeg'}});
+      await hold(base, 'POST', '/v1/search', {status: 422, body: picture.subarray(0, 20), headers: {'Content-Type': 'image/png'}});
+      await hold(base, 'POST', '/v1/search', {status: 415, body: 'x', headers: {'Content-Type': 'text/plain'}});
+    });
+
+    test('filters narrow a search', async () => {
+      const {boards} = await hold(base, 'GET', '/v1/boards', {status: 200});
+      if (boards.length === 0) return;
+      const {results} = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature: one.signature, board: boards[0].board, k: 50})});
+      for (const hit of results) assert.ok(hit.pins.some((pin) => pin.board === boards[0].board));
+      const none = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature: one.signature, text: 'zzqqxxnothing'})});
+      assert.deepEqual(none.results, []);
+    });
+
+    test('status, health, metrics, page', async () => {
+      await hold(base, 'GET', '/v1/status', {status: 200});
+      await hold(base, 'GET', '/healthz', {status: 200});
+      await hold(base, 'GET', '/metrics', {status: 200});
+      for (const path of ['/v1/status', '/v1/boards', '/v1/images', '/healthz', '/metrics', '/']) await hold(base, 'POST', path, {status: 405});
+      const page = await (await hold(base, 'GET', '/', {status: 200})).text();
+      for (const [, file] of page.matchAll(/"\/assets\/([^"#]+)/g)) await hold(base, 'GET', '/assets/{file}', {status: 200, file});
+      await hold(base, 'GET', '/assets/{file}', {status: 404, file: 'absent.js'});
+    });
+  });
+}
+
+let mock;
+after(() => mock?.close());
+requests('mock', async () => { mock = await startMock(); return mock.url; });
+if (process.env.LIKENESS_URL) requests('server', async () => process.env.LIKENESS_URL.replace(/\/$/, ''));
+
+test('the examples of the document obey it', () => {
+  const visit = (node, path) => {
+    if (!node || typeof node !== 'object') return;
+    if (node.schema && node.example !== undefined) check(node.schema, node.example, path);
+    if (node.schema && node.examples) for (const [name, {value}] of Object.entries(node.examples)) check(node.schema, value, `${path}/${name}`);
+    for (const [key, child] of Object.entries(node)) if (key !== 'example' && key !== 'examples') visit(child, `${path}/${key}`);
+  };
+  visit(document.paths, 'paths');
+  visit(document.components.responses, 'responses');
+  visit(document.components.headers, 'headers');
+  visit(document.components.parameters, 'parameters');
+});

@@ -1,0 +1,227 @@
+// The HTTP API of docs/openapi.yaml over a made-up collection, so that the page can be tested without a build, with
+// 50,000 pictures, and with every fault. Search compares hues, or folders for real pictures: plausible, not clever.
+// Thumbnails are PNG where the real server makes JPEG.
+//
+// By hand: node mock_server.mjs [--port N] [--images N | --folder DIR] [--token TOKEN]
+
+import {createServer} from 'node:http';
+import {readFile} from 'node:fs/promises';
+import {pathToFileURL} from 'node:url';
+import {folderCollection, madeCollection, md5, pictureSize} from './mock_pictures.mjs';
+
+const kWeb = new URL('../../web/', import.meta.url);
+const kTypes = {css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml', html: 'text/html; charset=utf-8'};
+const kFeature = 'deep.mock/000001';
+const kCodeBits = 512;
+const kBodyLimit = 16 << 20;
+const kPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; " +
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+class Fault extends Error {
+  constructor(status, code, message, headers = {}) { super(message); Object.assign(this, {status, code, headers}); }
+}
+const bad = (message) => new Fault(400, 'invalid_argument', message);
+
+function integer(value, name, low, high, fallback) {
+  if (value === null || value === undefined) return fallback;
+  const n = typeof value === 'number' ? value : /^\d+$/.test(value) ? Number(value) : NaN;
+  if (!Number.isInteger(n) || n < low || n > high) throw bad(`${name} is ${value}; give a number from ${low} to ${high}.`);
+  return n;
+}
+
+function passes(item, {board, text}) {
+  const words = (text ?? '').toLowerCase().split(/\s+/).filter(Boolean);
+  return item.pins.some((pin) => (!board || pin.board === board) &&
+      words.every((word) => `${pin.description} ${pin.board_title}`.toLowerCase().includes(word)));
+}
+
+// The parts of a multipart body: name -> bytes.
+function multipart(body, type) {
+  const boundary = /boundary="?([^";]+)"?/.exec(type)?.[1];
+  if (!boundary) throw bad('The multipart body has no boundary.');
+  const parts = new Map();
+  const mark = Buffer.from(`--${boundary}`);
+  for (let at = body.indexOf(mark); at >= 0;) {
+    const next = body.indexOf(mark, at + mark.length);
+    if (next < 0) break;
+    const part = body.subarray(at + mark.length + 2, next - 2);
+    const split = part.indexOf('\r\n\r\n');
+    const name = /name="([^"]+)"/.exec(part.subarray(0, split).toString())?.[1];
+    if (name) parts.set(name, part.subarray(split + 4));
+    at = next;
+  }
+  return parts;
+}
+
+function parseJson(bytes) {
+  let value = null;
+  try { value = JSON.parse(bytes.toString()); } catch { /* below */ }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) throw bad('The request is not a JSON object.');
+  return value;
+}
+
+function readQuery(request, url, body) {
+  const type = request.headers['content-type'] ?? '';
+  if (type.startsWith('application/json')) {
+    const options = parseJson(body);
+    if (!/^[0-9a-f]{32}$/.test(options.signature ?? '')) throw bad('The request needs a signature of 32 hexadecimal digits.');
+    return {options, bytes: null};
+  }
+  if (type.startsWith('multipart/form-data')) {
+    const parts = multipart(body, type);
+    if (!parts.has('image')) throw bad('The body has no part called image.');
+    return {options: parts.has('request') ? parseJson(parts.get('request')) : {}, bytes: parts.get('image')};
+  }
+  if (!type.startsWith('image/') && !type.startsWith('application/octet-stream')) throw new Fault(415, 'invalid_argument', `${type || 'No type'} is not taken here.`);
+  const region = /^(\d+),(\d+),(\d+),(\d+)$/.exec(url.searchParams.get('region') ?? '');
+  if (url.searchParams.has('region') && !region) throw bad('region is not x,y,width,height.');
+  return {bytes: body, options: {k: url.searchParams.get('k'), board: url.searchParams.get('board') ?? '', text: url.searchParams.get('text') ?? '',
+          region: region && {x: +region[1], y: +region[2], width: +region[3], height: +region[4]}}};
+}
+
+const kOptions = new Set(['signature', 'k', 'region', 'board', 'text']);
+
+function search(collection, {options, bytes}) {
+  for (const name of Object.keys(options)) if (!kOptions.has(name)) throw bad(`There is no parameter ${name}.`);
+  const asked = bytes ? md5(bytes) : options.signature;
+  const known = collection.find(asked);
+  const signature = known?.signature ?? asked;
+  const query = known ?? (bytes && pictureSize(bytes));
+  if (!query && !bytes) throw new Fault(404, 'not_found', `The collection has no picture with signature ${signature}.`);
+  if (!query) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
+  const k = integer(options.k, 'k', 1, 1000, 24);
+  const r = options.region ?? null;
+  if (r && ![r.x, r.y, r.width, r.height].every(Number.isInteger)) throw bad('A region has x, y, width and height.');
+  if (r && !(r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1 && r.x + r.width <= query.width && r.y + r.height <= query.height)) {
+    throw bad(`The region must lie inside the picture of ${query.width} x ${query.height} pixels.`);
+  }
+  const hue = (known ? known.hue : parseInt(signature.slice(0, 4), 16) % 360) + (r ? 1 + (r.x + 2 * r.y) % 180 : 0);
+  const distance = (item) => {
+    if (item.signature === signature && !r) return 0;
+    const away = Math.abs(((item.hue - hue) % 360 + 540) % 360 - 180);
+    const far = item.near === undefined ? away / 180 : (item.near === known?.near ? 0.1 : 0.5) + (parseInt(md5(item.signature + signature).slice(0, 4), 16) / 65536) * 0.4;
+    return 1 + Math.min(255, Math.round(far * 256));
+  };
+  const found = collection.items.filter((item) => passes(item, options)).map((item) => ({item, bits: distance(item)}));
+  found.sort((a, b) => a.bits - b.bits || (a.item.signature < b.item.signature ? -1 : 1));
+  return {
+    release: 'mock', query: {signature, width: query.width, height: query.height, region: r},
+    results: found.slice(0, k).map(({item, bits}) => {
+      const cosine = Math.cos((Math.PI * bits) / kCodeBits);
+      return {signature: item.signature, score: cosine, distance: bits, source: item.source, width: item.width, height: item.height,
+              evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine}, pins: item.pins};
+    }),
+    coverage: {searched: collection.items.length, images: collection.items.length},
+    ms: {decode: bytes ? 3.2 : 0, feature: bytes || r ? 14.6 : 0, search: 0.7, total: bytes || r ? 18.9 : 0.9},
+  };
+}
+
+function boards(collection) {
+  const found = new Map();
+  for (const item of collection.items) for (const pin of item.pins) {
+    const board = found.get(pin.board) ?? {board: pin.board, title: pin.board_title, images: 0};
+    board.images += 1;
+    found.set(pin.board, board);
+  }
+  return [...found.values()].sort((a, b) => b.images - a.images || (a.board < b.board ? -1 : 1));
+}
+
+function status(collection) {
+  const n = collection.items.length;
+  const half = Math.floor(n / 2);
+  return {
+    version: '0.0.0-mock', images: n,
+    quarantined: [{source: 'made/broken.jpg', reason: 'the file ends before the picture does'}, {source: 'made/empty.png', reason: 'the file is empty'}],
+    cells: [{feature: kFeature, epoch: '2025-06-01', shard: 0, images: half, state: 'done'}, {feature: kFeature, epoch: '2025-06-02', shard: 0, images: n - half, state: 'done'},
+            {feature: 'color/000002', epoch: '2025-06-01', shard: 0, images: half, state: 'running'}, {feature: 'color/000002', epoch: '2025-06-02', shard: 0, images: n - half, state: 'missing'}],
+    release: {name: 'mock', images: n, features: [kFeature]},
+  };
+}
+
+const kRoutes = [
+  ['GET', /^\/$/, 'page'], ['GET', /^\/assets\/([a-z][a-z0-9_-]*\.(?:css|js|svg))$/, 'asset'], ['GET', /^\/healthz$/, 'health'], ['GET', /^\/metrics$/, 'metrics'],
+  ['POST', /^\/v1\/search$/, 'search'], ['GET', /^\/v1\/images$/, 'images'], ['GET', /^\/v1\/images\/([^/]+)$/, 'image'],
+  ['GET', /^\/v1\/images\/([^/]+)\/pixels$/, 'pixels'], ['GET', /^\/v1\/images\/([^/]+)\/thumbnail$/, 'thumbnail'],
+  ['GET', /^\/v1\/boards$/, 'boards'], ['GET', /^\/v1\/status$/, 'status'],
+];
+
+const readBody = async (request) => {
+  const chunks = [];
+  let size = 0;
+  for await (const part of request) {
+    size += part.length;
+    if (size <= kBodyLimit) chunks.push(part);
+  }
+  if (size > kBodyLimit) throw new Fault(413, 'resource_exhausted', 'The body is larger than 16 MiB; send a smaller picture.');
+  return Buffer.concat(chunks);
+};
+
+// Answers one request: {status, type, body, headers}.
+async function answer(collection, token, request) {
+  const url = new URL(request.url, 'http://localhost');
+  const here = kRoutes.map(([method, path, name]) => ({method, name, match: path.exec(url.pathname)})).filter((route) => route.match);
+  if (here.length === 0) throw new Fault(404, 'not_found', `There is nothing at ${url.pathname}.`);
+  const {name, match, method} = here[0];
+  if (token && /^\/(v1|metrics)/.test(url.pathname) && request.headers.authorization !== `Bearer ${token}`) {
+    throw new Fault(401, 'unauthenticated', 'This server wants a token.', {'WWW-Authenticate': 'Bearer'});
+  }
+  if (request.method !== method) throw new Fault(405, 'unimplemented', `${request.method} is not possible on ${url.pathname}; use ${method}.`, {Allow: method});
+  const json = (body) => ({type: 'application/json', body: JSON.stringify(body)});
+  const one = () => {
+    if (!/^[0-9a-f]{32}$/.test(match[1])) throw bad('A signature is 32 hexadecimal digits.');
+    const item = collection.find(match[1]);
+    if (!item) throw new Fault(404, 'not_found', `The collection has no picture with signature ${match[1]}.`);
+    return item;
+  };
+  const picture = (bytes, format) => ({type: `image/${format}`, body: bytes, headers: {'Cache-Control': `${token ? 'private' : 'public'}, max-age=31536000, immutable`}});
+  const filter = {board: url.searchParams.get('board') ?? '', text: url.searchParams.get('text') ?? ''};
+  switch (name) {
+    case 'page': return {type: kTypes.html, body: await readFile(new URL('index.html', kWeb)), headers: {'Content-Security-Policy': kPolicy, 'Cache-Control': 'no-cache'}};
+    case 'asset': return {type: kTypes[match[1].split('.')[1]], headers: {'Cache-Control': 'no-cache'},
+                          body: await readFile(new URL(match[1], kWeb)).catch(() => { throw new Fault(404, 'not_found', `There is nothing at ${url.pathname}.`); })};
+    case 'health': return json({status: 'ok'});
+    case 'metrics': return {type: 'text/plain; version=0.0.4', body: '# TYPE likeness_mock gauge\nlikeness_mock 1\n'};
+    case 'search': return json(search(collection, readQuery(request, url, await readBody(request))));
+    case 'images': {
+      const offset = integer(url.searchParams.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER, 0);
+      const limit = integer(url.searchParams.get('limit'), 'limit', 1, 1000, 100);
+      const found = filter.board || filter.text ? collection.items.filter((item) => passes(item, filter)) : collection.items;
+      return json({total: found.length, offset, images: found.slice(offset, offset + limit).map(({signature, width, height, pins: [{description, board, board_title}]}) =>
+        ({signature, width, height, description, board, board_title}))});
+    }
+    case 'image': {
+      const {signature, width, height, format, source, bytes, pins} = one();
+      return json({signature, width, height, format, bytes, epoch: '2025-06-01', source, pins, features: [{feature: 'deep.mock', version: '000001'}]});
+    }
+    case 'pixels': { const item = one(); return picture(collection.bytes(item, Infinity), item.format); }
+    case 'thumbnail': { const item = one(); return picture(collection.bytes(item, integer(url.searchParams.get('size'), 'size', 64, 1024, 256)), item.format); }
+    case 'boards': return json({boards: boards(collection)});
+    default: return json(status(collection));
+  }
+}
+
+// Starts on 127.0.0.1; port 0 takes a free one. Returns {url, collection, close()}.
+export async function startMock({collection = madeCollection(300), token = '', port = 0} = {}) {
+  const server = createServer(async (request, response) => {
+    let out;
+    try {
+      out = {status: 200, headers: {}, ...await answer(collection, token, request)};
+    } catch (error) {
+      const fault = error instanceof Fault ? error : new Fault(500, 'internal', String(error));
+      out = {status: fault.status, headers: fault.headers, type: 'application/json', body: JSON.stringify({error: {code: fault.code, message: fault.message}})};
+    }
+    response.writeHead(out.status, {'Content-Type': out.type, 'X-Content-Type-Options': 'nosniff', ...out.headers});
+    response.end(out.body);
+  });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  return {url: `http://127.0.0.1:${server.address().port}`, collection,
+          close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); })};
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const option = (name, fallback) => { const at = process.argv.indexOf(`--${name}`); return at > 0 ? process.argv[at + 1] : fallback; };
+  const folder = option('folder', '');
+  const collection = folder ? folderCollection(folder) : madeCollection(Number(option('images', '300')));
+  const {url} = await startMock({collection, token: option('token', ''), port: Number(option('port', '8485'))});
+  console.log(url);
+}

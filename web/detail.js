@@ -1,0 +1,92 @@
+// The detail view of one picture: its pixels, why it was found, its pins, its features, and the file's facts.
+// Callbacks: onsearch(signature), onboard(board), onclose() when the user closes it.
+
+import {image, pixelsAddress, thumbnailAddress} from './api.js';
+import {el, foreignLink, icon} from './dom.js';
+import {bytes, caption, count, score} from './format.js';
+import {showError} from './notice.js';
+import {load, unload} from './picture.js';
+import {scoreBar} from './tile.js';
+
+// Formats that browsers show as they are; of the others the server makes a JPEG.
+const kShown = new Set(['jpeg', 'png', 'webp', 'gif', 'avif']);
+
+const list = (rows) => el('dl', {class: 'facts-list'},
+  ...rows.filter(([, value]) => value).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
+
+export class Detail {
+  constructor(dialog) {
+    this.dialog = dialog;
+    this.onsearch = this.onboard = this.onclose = () => {};
+    this.signature = '';
+    this.img = null;
+    dialog.addEventListener('close', () => { this.#forget(); if (!this.quiet) this.onclose(); this.quiet = false; });
+    dialog.addEventListener('click', (event) => { if (event.target === dialog) dialog.close(); });  // the backdrop
+  }
+
+  // Opens on a picture. `hit` is the result that it was, with its evidence, or null.
+  async open(signature, hit) {
+    if (this.dialog.open && this.signature === signature) return;
+    this.#forget();
+    this.signature = signature;
+    const body = el('div', {class: 'detail-body'});
+    this.dialog.replaceChildren(
+      el('button', {type: 'button', class: 'round close', 'aria-label': 'Close', onclick: () => this.dialog.close()}, icon('close')), body);
+    if (!this.dialog.open) this.dialog.showModal();
+    const abort = new AbortController();
+    this.abort = abort;
+    try {
+      const found = await image(signature, abort.signal);
+      if (this.abort === abort) this.#fill(body, found, hit);
+    } catch (error) {
+      if (error.name === 'AbortError' || this.abort !== abort) return;
+      showError(body, error, {retry: () => { this.signature = ''; this.open(signature, hit); }, tried: Infinity});
+    }
+  }
+
+  // Closes without telling: the address already says so.
+  close() { if (this.dialog.open) { this.quiet = true; this.dialog.close(); } }
+
+  #forget() {
+    this.abort?.abort();
+    if (this.img) unload(this.img);
+    this.img = null;
+    this.signature = '';
+  }
+
+  #fill(body, found, hit) {
+    this.img = el('img', {alt: caption(found)});
+    this.img.style.aspectRatio = `${found.width} / ${found.height}`;
+    const small = () => load(this.img, thumbnailAddress(found.signature, 1024));
+    if (kShown.has(found.format)) load(this.img, pixelsAddress(found.signature), () => { if (this.img) small(); });
+    else small();
+
+    const e = hit?.evidence;
+    body.replaceChildren(
+      el('div', {class: 'picture'}, this.img),
+      el('div', {class: 'text'},
+        el('h2', {id: 'detail-title'}, caption(found)),
+        el('p', {class: 'actions'}, el('button', {type: 'button', class: 'primary', autofocus: true, onclick: () => this.onsearch(found.signature)}, 'Search like this')),
+        e && el('section', {class: 'why'}, el('h3', {}, 'Why it is here'), scoreBar(hit.score), list([
+          ['Bits that differ', `${count(e.hamming_bits)} of ${count(e.code_bits)}`],
+          ['Cosine', score(e.cosine)], ['Feature', e.feature]])),
+        el('section', {}, el('h3', {}, found.pins.length === 1 ? 'Pin' : `Pins (${count(found.pins.length)})`),
+          found.pins.length ? el('ul', {class: 'pins'}, ...found.pins.map((pin) => this.#pin(pin))) : el('p', {class: 'muted'}, 'Nobody pinned it.')),
+        el('section', {}, el('h3', {}, 'Features'), found.features.length ?
+          el('ul', {class: 'features'}, ...found.features.map((f) => el('li', {}, el('code', {}, f.feature), ' ', el('code', {class: 'muted'}, f.version)))) :
+          el('p', {class: 'muted'}, 'None computed yet.')),
+        el('section', {}, el('h3', {}, 'File'), list([
+          ['Size', `${count(found.width)} × ${count(found.height)} pixels`], ['Format', `${found.format.toUpperCase()}, ${bytes(found.bytes)}`],
+          ['First seen', found.epoch], ['Source', found.source], ['Signature', el('code', {}, found.signature)]]))));
+    body.querySelector('.primary').focus({focusVisible: false});
+  }
+
+  #pin(pin) {
+    return el('li', {}, pin.description && el('p', {class: 'said'}, pin.description),
+      el('p', {class: 'row'},
+        pin.board && el('button', {type: 'button', class: 'chip', onclick: () => this.onboard(pin.board)}, pin.board_title || pin.board),
+        pin.user && el('span', {class: 'muted'}, `by ${pin.user}`),
+        pin.link && foreignLink(pin.link)),
+      !pin.description && !pin.board && !pin.link && el('p', {class: 'muted'}, pin.pin));
+  }
+}

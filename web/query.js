@@ -1,0 +1,117 @@
+// The panel of the query picture: the picture with its region, what is known of it, and what can be done with it.
+// Callbacks: onregion(region or null), ondetail(), onclose(), onboard(board).
+
+import {image, thumbnailAddress} from './api.js';
+import {el, foreignLink, icon} from './dom.js';
+import {plural} from './format.js';
+import {load, unload} from './picture.js';
+import {RegionTool} from './region.js';
+
+export class QueryPanel {
+  constructor(host) {
+    this.host = host;
+    this.onregion = this.ondetail = this.onclose = this.onboard = () => {};
+    this.key = '';
+    this.blob = '';
+    this.img = el('img', {alt: 'Query picture', draggable: 'false'});
+    this.none = el('p', {class: 'unseen muted', hidden: true}, 'Your browser cannot show this file.');
+    this.stage = el('div', {class: 'stage'}, this.img, this.none);
+    this.tool = new RegionTool(this.stage, (region) => this.#told(region));
+    this.hint = el('p', {class: 'hint muted'}, 'Drag on the picture to search for a part of it.');
+    this.regionButton = el('button', {type: 'button', class: 'plain', id: 'region-button', 'aria-keyshortcuts': 'r',
+                                      onclick: () => this.toggleRegion()}, icon('region'), el('span', {}, 'Select a region'));
+    this.detailButton = el('button', {type: 'button', class: 'plain', onclick: () => this.ondetail()}, 'Details');
+    this.facts = el('div', {class: 'facts'});
+    host.append(
+      el('div', {class: 'query-head'},
+         el('button', {type: 'button', class: 'round', 'aria-label': 'Back to all pictures', title: 'All pictures (Esc)', onclick: () => this.onclose()}, icon('back')),
+         el('h1', {}, 'Looks like this')),
+      el('div', {class: 'frame-box'}, this.stage), this.hint,
+      el('div', {class: 'actions'}, this.regionButton, this.detailButton), this.facts);
+    this.img.addEventListener('load', () => { if (!this.tool.size) this.#shape(this.img.naturalWidth, this.img.naturalHeight); });
+  }
+
+  // Shows a picture of the collection or a file; `key` names it, the same key again only sets the region.
+  show(key, {signature, file, region}) {
+    if (key !== this.key) {
+      this.key = key;
+      this.tool.size = null;
+      this.none.hidden = true;
+      this.host.classList.add('unsized');
+      this.img.hidden = false;
+      this.facts.replaceChildren();
+      unload(this.img);
+      URL.revokeObjectURL(this.blob);
+      this.blob = file ? URL.createObjectURL(file) : '';
+      const unseen = () => { this.img.hidden = true; this.none.hidden = false; };
+      if (file) {
+        this.img.onerror = unseen;
+        this.img.onload = () => this.img.classList.add('ready');
+        this.img.src = this.blob;
+      } else load(this.img, thumbnailAddress(signature, 1024), unseen);
+      this.stage.style.aspectRatio = '';
+      this.asking?.abort();
+      if (signature) this.#ask(key, signature, Boolean(file));
+    }
+    this.detailButton.hidden = Boolean(file);
+    this.#region(region);
+  }
+
+  // The size of the upright picture, from the answer: only now is a region exact.
+  setSize(width, height) {
+    this.#shape(width, height);
+    this.host.classList.remove('unsized');
+    this.tool.setSize(width, height);
+  }
+
+  // The file that is shown has got a name: asks whether the collection knows it.
+  rename(signature) {
+    this.key = signature;
+    this.#ask(signature, signature, true);
+  }
+
+  toggleRegion() { if (this.tool.region) this.tool.clear(); else this.tool.start(); }
+  clearRegion() { this.tool.clear(); }
+  get hasRegion() { return this.tool.region !== null; }
+
+  // Forgets the picture and frees it.
+  leave() {
+    this.key = '';
+    this.asking?.abort();
+    unload(this.img);
+    URL.revokeObjectURL(this.blob);
+    this.blob = '';
+    this.tool.set(null);
+  }
+
+  #shape(width, height) {
+    this.stage.style.aspectRatio = `${width} / ${height}`;
+    this.stage.style.setProperty('--shape', String(width / height));
+  }
+
+  #told(region) { this.#region(region); this.onregion(region); }
+
+  #region(region) {
+    this.tool.set(region);
+    this.regionButton.lastChild.textContent = region ? 'Clear the region' : 'Select a region';
+    this.hint.textContent = region ? `Searching a part of ${region.width} × ${region.height} pixels.` : 'Drag on the picture to search for a part of it.';
+  }
+
+  async #ask(key, signature, isFile) {
+    this.asking = new AbortController();
+    try {
+      const found = await image(signature, this.asking.signal);
+      if (key !== this.key) return;
+      this.setSize(found.width, found.height);
+      this.detailButton.hidden = false;
+      const pin = found.pins[0];
+      this.facts.replaceChildren(...[
+        isFile && el('p', {class: 'muted'}, 'The collection has this very picture.'),
+        pin?.description && el('p', {class: 'said'}, pin.description),
+        el('p', {class: 'muted'}, `${found.width} × ${found.height} · ${plural(found.pins.length, 'pin')}`),
+        pin?.board && el('button', {type: 'button', class: 'chip', onclick: () => this.onboard(pin.board)}, pin.board_title || pin.board),
+        pin?.link && el('p', {}, foreignLink(pin.link)),
+      ].filter(Boolean));
+    } catch { /* a file that is not in the collection has no facts; other errors show with the search */ }
+  }
+}
