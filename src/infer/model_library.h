@@ -11,7 +11,8 @@
 
 namespace likeness {
 
-inline constexpr std::string_view kDefaultModel = "efficientnet_lite2";
+// The name in models/default.
+inline constexpr std::string_view kDefaultModel = LIKENESS_DEFAULT_MODEL;
 
 // A card and the weights beside it.
 struct ModelFiles {
