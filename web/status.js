@@ -47,7 +47,7 @@ function fill(body, found) {
           [`${count(done)} / ${count(found.cells.length)}`, 'cells done'],
           [count(bad.length), 'not readable']].map(([value, name]) => el('div', {}, el('b', {}, value), el('span', {}, name)))),
     el('section', {}, el('h3', {}, 'Release'), found.release ?
-      el('dl', {class: 'facts-list'}, ...[['Name', found.release.name], ['Features', found.release.features.join(', ')], ['Program', found.version]]
+      el('dl', {class: 'facts-list'}, ...[['Name', found.release.name], ['Built', found.release.created], ['Features', found.release.features.join(', ')], ['Program', found.version]]
         .map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value)))) :
       el('p', {class: 'muted'}, 'No index is built yet, so nothing can be searched.')),
     el('section', {}, el('h3', {}, 'Cells'), found.cells.length ? coverage(found.cells) : el('p', {class: 'muted'}, 'No cells yet.'),

@@ -130,11 +130,11 @@ function status(collection) {
   const n = collection.items.length;
   const half = Math.floor(n / 2);
   return {
-    version: '0.0.0-mock', images: n,
+    version: '0.0.0-mock', images: n, pins: n,
     quarantined: [{source: 'made/broken.jpg', reason: 'the file ends before the picture does'}, {source: 'made/empty.png', reason: 'the file is empty'}],
     cells: [{feature: kFeature, epoch: '2025-06-01', shard: 0, images: half, state: 'done'}, {feature: kFeature, epoch: '2025-06-02', shard: 0, images: n - half, state: 'done'},
             {feature: 'color/000002', epoch: '2025-06-01', shard: 0, images: half, state: 'running'}, {feature: 'color/000002', epoch: '2025-06-02', shard: 0, images: n - half, state: 'missing'}],
-    release: {name: 'mock', images: n, features: [kFeature]},
+    release: {name: 'mock', created: '2025-06-02T00:00:00Z', images: n, features: [kFeature]},
   };
 }
 
