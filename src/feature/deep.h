@@ -20,9 +20,9 @@
 namespace likeness {
 
 struct DeepOptions {
-  std::string layer;       // empty: the card's default
-  size_t threads = 1;      // that one Extract may use
-  std::optional<Fit> fit;  // overrides the card's
+  std::string layer = {};       // empty: the card's default
+  size_t threads = 1;           // that one Extract may use
+  std::optional<Fit> fit = {};  // overrides the card's
 };
 
 // Pixels to vectors, in two steps so that many pictures can be prepared at once and run as one batch:
