@@ -147,30 +147,39 @@ absl::StatusOr<Release> ReadRelease(ObjectStore& store, std::string_view name) {
   return release;
 }
 
+std::string FormatCurrent(std::string_view name) {
+  const ordered_json object = {
+      {"format", kCurrentFormat}, {"format_version", kVersion}, {"release", std::string(name)}};
+  return object.dump() + "\n";
+}
+
+absl::StatusOr<std::string> ParseCurrent(std::string_view text) {
+  LIKENESS_ASSIGN_OR_RETURN(const json object, ParseObject(text, kCurrentFormat));
+  std::string fault;
+  std::string name = Fields(object, fault).Text("release");
+  if (!IsReleaseName(name)) return absl::DataLossError("'release' is not a release name");
+  return name;
+}
+
 absl::StatusOr<std::optional<CurrentRelease>> ReadCurrent(ObjectStore& store) {
   // The etag first: should the object change in between, the next switch fails, as it must.
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, store.Head(kCurrentKey));
   if (!info) return std::nullopt;
   LIKENESS_ASSIGN_OR_RETURN(const Blob blob, store.Get(kCurrentKey));
-  const auto object = ParseObject(AsText(blob.bytes()), kCurrentFormat);
-  if (!object.ok()) return Annotate(object.status(), kCurrentKey);
-  std::string fault;
-  std::string name = Fields(*object, fault).Text("release");
-  if (!IsReleaseName(name)) return absl::DataLossError("CURRENT: 'release' is not a release name");
-  return CurrentRelease{std::move(name), info->etag};
+  auto name = ParseCurrent(AsText(blob.bytes()));
+  if (!name.ok()) return Annotate(name.status(), kCurrentKey);
+  return CurrentRelease{*std::move(name), info->etag};
 }
 
 absl::Status SwitchCurrent(ObjectStore& store, std::string_view name, const std::optional<CurrentRelease>& from) {
   LIKENESS_RETURN_IF_ERROR(ReadRelease(store, name).status());
-  const ordered_json object = {
-      {"format", kCurrentFormat}, {"format_version", kVersion}, {"release", std::string(name)}};
   PutOptions options;
   if (from) {
     options.if_match = from->etag;
   } else {
     options.if_absent = true;
   }
-  const absl::Status put = store.Put(kCurrentKey, AsBytes(object.dump() + "\n"), options);
+  const absl::Status put = store.Put(kCurrentKey, AsBytes(FormatCurrent(name)), options);
   if (absl::IsAlreadyExists(put)) return absl::FailedPreconditionError("another release became current meanwhile");
   return put;
 }

@@ -52,6 +52,9 @@ struct CurrentRelease {
   std::string name;
   std::string etag;  // of CURRENT, for the next switch
 };
+// The text of CURRENT that names `name`, and the name in it. Errors: DataLoss.
+std::string FormatCurrent(std::string_view name);
+absl::StatusOr<std::string> ParseCurrent(std::string_view text);
 // Nothing before the first release. Errors: DataLoss.
 absl::StatusOr<std::optional<CurrentRelease>> ReadCurrent(ObjectStore& store);
 // One conditional put: CURRENT names `name` from now on if it still is what `from` says (nothing: if there is none).
