@@ -17,12 +17,6 @@ Fit FitOf(const ModelCard& card) {
 
 std::string FitName(Fit fit) { return fit == Fit::kPad ? "pad" : fit == Fit::kStretch ? "stretch" : "crop"; }
 
-FeatureKey KeyOf(ModelCard card, const std::string& layer, Fit fit) {
-  card.input.fit = FitName(fit);
-  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(card, layer) +
-                                                 "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
-}
-
 // The part of the region that lies in the picture; nothing when none does.
 std::optional<Region> Clip(const Region& region, const Pixels& pixels) {
   const int64_t left = std::max<int64_t>(region.x, 0), top = std::max<int64_t>(region.y, 0);
@@ -34,6 +28,13 @@ std::optional<Region> Clip(const Region& region, const Pixels& pixels) {
 }
 
 }  // namespace
+
+FeatureKey DeepFeatureKey(const ModelCard& card, const DeepOptions& options) {
+  ModelCard used = card;
+  used.input.fit = FitName(options.fit.value_or(FitOf(card)));
+  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(used, options.layer) +
+                                                 "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
+}
 
 absl::StatusOr<std::unique_ptr<DeepExtractor>> DeepExtractor::Create(const ModelFiles& model,
                                                                      const DeepOptions& options) {
@@ -47,7 +48,7 @@ DeepExtractor::DeepExtractor(const ModelCard& card, std::unique_ptr<Model> model
     : input_(card.input),
       fit_(options.fit.value_or(FitOf(card))),
       model_(std::move(model)),
-      key_(KeyOf(card, options.layer, fit_)) {
+      key_(DeepFeatureKey(card, options)) {
   LIKENESS_CHECK(model_->input_size() == size_t{3} * input_.width * input_.height);
   for (size_t c = 0; c < 3; ++c) {
     // Channels in the order of the tensor: channel c of a BGR tensor is channel 2 - c of the pixels.

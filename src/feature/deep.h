@@ -25,6 +25,10 @@ struct DeepOptions {
   std::optional<Fit> fit = {};  // overrides the card's
 };
 
+// Type "deep.NAME" and a version over checksum, layer, preprocessing, precision (values are kept as f16) and the
+// revision of this code. A layer other than the card's default changes the version, not the type. Needs no weights.
+FeatureKey DeepFeatureKey(const ModelCard& card, const DeepOptions& options = {});
+
 // Pixels to vectors, in two steps so that many pictures can be prepared at once and run as one batch:
 //
 //   pixels = DecodeImage(bytes, limits, extractor->decode_at_least());
@@ -41,8 +45,7 @@ class DeepExtractor {
   // Around a model that is loaded already (tests pass their own). REQUIRES: model->input_size() fits the card.
   DeepExtractor(const ModelCard& card, std::unique_ptr<Model> model, const DeepOptions& options);
 
-  // Type "deep.NAME" and a version over checksum, layer, preprocessing, precision (values are kept as f16) and the
-  // revision of this code. A layer other than the card's default changes the version, not the type.
+  // DeepFeatureKey of the card and options.
   const FeatureKey& key() const { return key_; }
   size_t dimension() const { return model_->output_size(); }
   size_t tensor_size() const { return model_->input_size(); }
