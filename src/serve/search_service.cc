@@ -124,6 +124,11 @@ absl::Status SearchService::Reload() {
   return absl::OkStatus();
 }
 
+absl::Status SearchService::Warm() {
+  const std::shared_ptr<const Serving> serving = this->serving();
+  return serving == nullptr ? absl::OkStatus() : Extractor(*serving).status();
+}
+
 absl::StatusOr<std::shared_ptr<const DeepExtractor>> SearchService::Extractor(const Serving& serving) {
   const std::lock_guard lock(mutex_);
   auto& extractor = extractors_[serving.feature];

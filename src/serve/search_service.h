@@ -106,6 +106,9 @@ class SearchService {
   // Takes up the current release if it is another one; a query in flight keeps the old one.
   absl::Status Reload();
 
+  // Loads the model that queries need, if it is not there yet. Errors: as Search.
+  absl::Status Warm();
+
   // May be null: nothing is indexed yet.
   std::shared_ptr<const Serving> serving() const;
 
