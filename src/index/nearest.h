@@ -24,9 +24,9 @@ struct Neighbor {
 };
 
 struct NearestOptions {
-  size_t k = 100;                   // at most so many
-  std::optional<Distance> within;   // at most so far, inclusive
-  const DocSet* allowed = nullptr;  // may be null: every document is allowed
+  size_t k = 100;                                 // at most so many
+  std::optional<Distance> within = std::nullopt;  // at most so far, inclusive
+  const DocSet* allowed = nullptr;                // may be null: every document is allowed
   Deadline deadline = Deadline::Never();
 };
 

@@ -43,11 +43,13 @@ class Segment {
 
   // Reads every section. Errors: DataLoss naming the section whose checksum is wrong, or signatures that do not ascend.
   absl::Status Verify() const;
+  // One of sections(). Errors: DataLoss.
+  absl::Status VerifySection(const Section& section) const;
 
   size_t doc_count() const { return signatures_.size(); }
   const Signature& signature(DocId doc) const { return signatures_[doc.value()]; }
   std::span<const Signature> signatures() const { return signatures_; }
-  // O(log log n) steps for signatures that are spread as MD5 spreads them.
+  // A few steps whatever the size, as signatures are spread evenly.
   std::optional<DocId> Find(const Signature& signature) const;
 
   struct Size {
@@ -69,7 +71,8 @@ class Segment {
 
  private:
   Segment() = default;
-  absl::Status ReadDeepColumn(const FeatureKey& key);
+  absl::Status ReadDeepColumn(const Section& codes);
+  const Section* FindSection(std::string_view name, std::string_view feature) const;
 
   std::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;

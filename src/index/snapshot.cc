@@ -1,0 +1,29 @@
+#include "index/snapshot.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace likeness {
+
+Snapshot::Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments)
+    : name_(std::move(name)), segments_(std::move(segments)), starts_{0} {
+  for (const std::shared_ptr<const Segment>& segment : segments_) {
+    starts_.push_back(starts_.back() + segment->doc_count());
+  }
+}
+
+Snapshot::Place Snapshot::At(uint64_t ordinal) const {
+  // The last segment that starts at or before it: empty ones start where the next does, and are passed over.
+  const auto after = std::upper_bound(starts_.begin(), starts_.end(), ordinal);
+  const auto segment = static_cast<size_t>(after - starts_.begin()) - 1;
+  return {segment, DocId(static_cast<uint32_t>(ordinal - starts_[segment]))};
+}
+
+std::optional<Snapshot::Place> Snapshot::Find(const Signature& signature) const {
+  for (size_t i = 0; i < segments_.size(); ++i) {
+    if (const std::optional<DocId> doc = segments_[i]->Find(signature)) return Place{i, *doc};
+  }
+  return std::nullopt;
+}
+
+}  // namespace likeness
