@@ -1,10 +1,10 @@
 #include "store/fingerprint_codec.h"
 
+#include <fingerprint.pb.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-
-#include "fingerprint.pb.h"
 
 namespace likeness {
 namespace {
