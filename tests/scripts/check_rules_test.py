@@ -44,6 +44,13 @@ class CheckRules(sandbox.Sandbox):
         self.write("docs/x.md", "from ht" "tps://registry.example.net/x\n")
         self.assert_caught("check-rules", "docs/x.md:1: names the host registry.example.net")
 
+    def test_a_lock_file_that_says_where_packages_were_fetched(self):
+        address = "ht" "tps://registry.example.net/x"
+        self.write("tests/package-lock.json", f'"url": "{address}"\n')
+        self.assert_clean("check-rules")
+        self.write("tests/package-lock.json", f'"resolved": "{address}"\n')
+        self.assert_caught("check-rules", "tests/package-lock.json:1: names the host")
+
     def test_a_registry_chosen_by_flag(self):
         self.write("scripts/get", "pip install --ind" "ex-url x y\n")
         self.assert_caught("check-rules", "scripts/get:1: chooses a package registry")
