@@ -1,6 +1,11 @@
 #include "pipeline/home.h"
 
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <system_error>
 
 #include "base/file.h"
@@ -8,6 +13,19 @@
 #include "object/folder_store.h"
 
 namespace likeness {
+
+namespace {
+
+// Scratch files are named PID_NUMBER_NAME: those of processes that are no more are nobody's.
+void SweepScratch(const std::filesystem::path& folder) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(folder, error)) {
+    const int pid = std::atoi(entry.path().filename().c_str());
+    if (pid > 0 && ::kill(pid, 0) != 0 && errno == ESRCH) std::filesystem::remove(entry.path(), error);
+  }
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& path, bool create) {
   std::error_code error;
@@ -26,7 +44,16 @@ absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& pa
   if (home->config_.threads == 0) home->config_.threads = AvailableThreads();
   LIKENESS_ASSIGN_OR_RETURN(home->objects_, FolderStore::Open(whole / "objects"));
   LIKENESS_ASSIGN_OR_RETURN(home->catalog_, Catalog::Open(whole / "catalog.sqlite"));
+  SweepScratch(whole / "scratch");
   return home;
+}
+
+absl::StatusOr<std::filesystem::path> Home::ScratchFile(const std::string& name) const {
+  static std::atomic<uint64_t> counter{0};
+  std::error_code error;
+  std::filesystem::create_directories(path_ / "scratch", error);
+  if (error) return ErrnoStatus(error.value(), "cannot create " + (path_ / "scratch").string());
+  return path_ / "scratch" / (std::to_string(::getpid()) + "_" + std::to_string(counter++) + "_" + name);
 }
 
 absl::StatusOr<std::string> Home::ReadImage(const ImageRecord& image) const {

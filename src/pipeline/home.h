@@ -28,6 +28,10 @@ class Home {
   ObjectStore& objects() const { return *objects_; }
   const ModelLibrary& models() const { return models_; }
 
+  // A path for a file that is being made, different at every call, in a folder that exists. Whoever asked removes the
+  // file; what a killed process left is removed when the home is next opened.
+  absl::StatusOr<std::filesystem::path> ScratchFile(const std::string& name) const;
+
   // The original bytes of an image, wherever they lie, checked against the signature. Errors: NotFound (its file is
   // gone), FailedPrecondition (its file now holds other bytes: add it again), OutOfRange (larger than the limit).
   absl::StatusOr<std::string> ReadImage(const ImageRecord& image) const;

@@ -67,9 +67,7 @@ absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, con
       return absl::DataLossError("the features of shard " + shard.ToString() + " are not of the same images");
     }
   }
-  const std::filesystem::path scratch = home.path() / "scratch" / ("fingerprints_" + generation + ".sst");
-  std::error_code error;
-  std::filesystem::create_directories(scratch.parent_path(), error);
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path scratch, home.ScratchFile("fingerprints.sst"));
   LIKENESS_ASSIGN_OR_RETURN(const auto writer, FingerprintWriter::Create(scratch, shard));
   uint64_t written = 0;
   std::vector<Fingerprint> block;

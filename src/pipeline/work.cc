@@ -188,11 +188,15 @@ absl::Status JoinCell(Home& home, const ShardId& shard, const FeatureKey& featur
   uint32_t next_part = 0;
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureShard> parts, OpenParts(home, feature, shard, next_part));
   if (parts.empty()) return absl::OkStatus();
-  const std::filesystem::path scratch = home.path() / "scratch" / (feature.type + "_" + feature.version);
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path scratch, home.ScratchFile(feature.type + ".shard"));
   LIKENESS_RETURN_IF_ERROR(MergeFeatureShardsToFile(parts, scratch));
   LIKENESS_ASSIGN_OR_RETURN(const auto mapped, MappedFile::Open(scratch));
   LIKENESS_ASSIGN_OR_RETURN(const FeatureShard joined, FeatureShard::Open(Blob(mapped, mapped->bytes())));
-  if (joined.size() != images) return absl::OkStatus();  // Not all there yet: a stopped run, or another worker's part.
+  if (joined.size() != images) {  // Not all there yet: a stopped run, or another worker's part.
+    std::error_code error;
+    std::filesystem::remove(scratch, error);
+    return absl::OkStatus();
+  }
   const absl::Status put =
       home.objects().PutFile(FeatureShardKey(feature, shard), scratch, {.if_absent = true, .take_file = true});
   if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
