@@ -15,7 +15,7 @@ namespace likeness {
 // How the rotation comes about.
 enum class Rotation {
   kRandom,   // orthonormal rows from a seed; independent of the vectors
-  kLearned,  // principal axes of the vectors, then a rotation of them that evens out the variances
+  kLearned,  // rows that span the principal axes of the vectors, in random directions among themselves
 };
 
 // x is normalised to length 1 (zeros stay zeros) and the mean taken off: y. Bit i of the code is (rotation[i] . y > 0);
@@ -26,9 +26,9 @@ class Binarizer {
  public:
   // Trains on `vectors`, n rows of `dimension` floats; n may be 0, and then the mean is zeros. `bits` is rounded up to
   // a multiple of 64; 0 means the dimension, rounded up the same way. Rows beyond the dimension are further orthonormal
-  // blocks. kLearned with fewer vectors than 2 * bits falls back to kRandom.
-  // The same arguments give the same binarizer on every machine. REQUIRES: dimension > 0, vectors.size() % dimension ==
-  // 0
+  // blocks. kLearned with fewer vectors than 2 * bits, or bits not below the dimension, is kRandom.
+  // The same arguments give the same binarizer on every machine.
+  // REQUIRES: dimension > 0, vectors.size() % dimension == 0
   static Binarizer Train(std::span<const float> vectors, size_t dimension, size_t bits, uint64_t seed,
                          Rotation method = Rotation::kRandom);
 

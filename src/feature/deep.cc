@@ -11,11 +11,17 @@ constexpr int kRevision = 1;
 
 constexpr float kLargestHalf = 65504;  // of IEEE 754 binary16
 
+constexpr std::pair<std::string_view, Fit> kFits[] = {
+    {"crop", Fit::kCrop}, {"pad", Fit::kPad}, {"mild", Fit::kMild}, {"stretch", Fit::kStretch}};
+
 Fit FitOf(const ModelCard& card) {
-  return card.input.fit == "pad" ? Fit::kPad : card.input.fit == "stretch" ? Fit::kStretch : Fit::kCrop;
+  const auto found = std::ranges::find(kFits, card.input.fit, &std::pair<std::string_view, Fit>::first);
+  return found == std::end(kFits) ? Fit::kCrop : found->second;
 }
 
-std::string FitName(Fit fit) { return fit == Fit::kPad ? "pad" : fit == Fit::kStretch ? "stretch" : "crop"; }
+std::string FitName(Fit fit) {
+  return std::string(std::ranges::find(kFits, fit, &std::pair<std::string_view, Fit>::second)->first);
+}
 
 // The part of the region that lies in the picture; nothing when none does.
 std::optional<Region> Clip(const Region& region, const Pixels& pixels) {

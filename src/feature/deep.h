@@ -49,7 +49,7 @@ class DeepExtractor {
   const FeatureKey& key() const { return key_; }
   size_t dimension() const { return model_->output_size(); }
   size_t tensor_size() const { return model_->input_size(); }
-  size_t batch() const { return model_->batch(); }  // images that one Extract handles best
+  size_t batch() const { return model_->batch(); }  // see Model::batch
 
   // The shorter side in pixels that DecodeImage should be asked for: for the whole picture, and for a region of a
   // picture of that full size (0, full size, when the region is too small to allow any reduction).

@@ -182,6 +182,40 @@ TEST(Binarizer, RowsAreOrthonormalBlockByBlock) {
   }
 }
 
+TEST(Binarizer, LearnedRowsKeepMoreOfTheVarianceThanRandomOnes) {
+  constexpr size_t kDimension = 200, kBits = 64, kCount = 300;
+  auto vectors = NormalVectors(kCount, kDimension, 21);
+  for (size_t i = 0; i < vectors.size(); ++i) vectors[i] /= static_cast<float>(1 + i % kDimension);
+  const auto kept = [&](const Binarizer& binarizer) {
+    double sum = 0;
+    for (size_t i = 0; i < kCount; ++i) {
+      for (size_t bit = 0; bit < kBits; ++bit) {
+        double dot = 0;
+        for (size_t d = 0; d < kDimension; ++d) {
+          dot += binarizer.rotation()[bit * kDimension + d] * vectors[i * kDimension + d];
+        }
+        sum += dot * dot;
+      }
+    }
+    return sum;
+  };
+  const Binarizer learned = Binarizer::Train(vectors, kDimension, kBits, 4, Rotation::kLearned);
+  EXPECT_GT(kept(learned), 1.5 * kept(Binarizer::Train(vectors, kDimension, kBits, 4, Rotation::kRandom)));
+  EXPECT_EQ(Binarizer::Train(vectors, kDimension, kBits, 4, Rotation::kLearned).Digest(), learned.Digest());
+  for (size_t i = 0; i < kBits; ++i) {
+    for (size_t j = 0; j <= i; ++j) {
+      double dot = 0;
+      for (size_t d = 0; d < kDimension; ++d) {
+        dot += learned.rotation()[i * kDimension + d] * learned.rotation()[j * kDimension + d];
+      }
+      ASSERT_NEAR(dot, i == j ? 1 : 0, 1e-5);
+    }
+  }
+  const auto few = std::span(vectors).first(2 * kBits * kDimension - kDimension);
+  EXPECT_EQ(Binarizer::Train(few, kDimension, kBits, 4, Rotation::kLearned).Digest(),
+            Binarizer::Train(few, kDimension, kBits, 4, Rotation::kRandom).Digest());
+}
+
 TEST(Binarizer, HammingDistanceEstimatesTheAngle) {
   constexpr size_t kDimension = 256, kBits = 256;
   const auto training = NormalVectors(500, kDimension, 1, 0.5f);

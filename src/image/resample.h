@@ -15,6 +15,7 @@ namespace likeness {
 enum class Fit {
   kCrop,     // keeps proportions, fills the frame, cuts the longer side off equally at both ends
   kPad,      // keeps proportions, shows everything, fills the rest with the padding color
+  kMild,     // between kCrop and kPad: a picture r times too long is cut to be r^0.3 times too long, then padded
   kStretch,  // shows everything, proportions change
 };
 
@@ -22,12 +23,13 @@ struct ResampleOptions {
   uint32_t width = 224;  // of the result, > 0
   uint32_t height = 224;
   Fit fit = Fit::kCrop;
-  std::array<uint8_t, 3> padding = {255, 255, 255};  // for kPad
+  std::array<uint8_t, 3> padding = {255, 255, 255};  // for kPad and kMild
 };
 
 // Resizes `region` of the picture (pixels of the full size; the whole picture where it is nothing) to exactly
 // options.width x options.height. Bicubic (a = -0.5) with its support widened when it reduces, so that nothing aliases;
-// differs from Pillow's Image.resize(BICUBIC) by at most one level a channel. The result is its own full size.
+// differs from Pillow's Image.resize(BICUBIC), which rounds between the two directions, by two levels at most and a
+// tenth of a level on average. The result is its own full size.
 // Errors: InvalidArgument when the region is not within the picture, the picture is empty, or the size is 0. Any
 // thread.
 absl::StatusOr<Pixels> Resample(const Pixels& pixels, const std::optional<Region>& region,

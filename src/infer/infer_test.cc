@@ -155,7 +155,7 @@ TEST_F(InferTest, LayersAgreeWithEachOther) {
 
 TEST_F(InferTest, ABatchEqualsItsImagesOneByOneFromAnyThread) {
   const auto model = *LoadOnnxModel(model_.weights_path, model_.card);
-  constexpr size_t kImages = 19;  // more than two batches and a part
+  constexpr size_t kImages = 19;
   const auto images = Noise(kImages * 768, 2);
   std::vector<float> together(kImages * 32);
   ASSERT_TRUE(model->Run(images, kImages, together).ok());

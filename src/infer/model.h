@@ -21,7 +21,8 @@ class Model {
   virtual size_t input_size() const = 0;
   // Floats that the layer gives for one image.
   virtual size_t output_size() const = 0;
-  // Images that one Run handles best: more are cut, fewer are fine.
+  // Images that one step of the engine takes: 1 unless the file insists on another number. Run cuts larger counts and
+  // fills up smaller ones; to use many cores, Run from many threads.
   virtual size_t batch() const = 0;
 
   // Runs `count` images laid one after another and writes their vectors one after another. A layer of shape [N,C,H,W]

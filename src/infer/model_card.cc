@@ -98,8 +98,8 @@ absl::Status ValidateModelCard(const ModelCard& card) {
     return Refuse("input.channel_order", "\"RGB\" or \"BGR\"");
   }
   if (input.layout != "NCHW" && input.layout != "NHWC") return Refuse("input.layout", "\"NCHW\" or \"NHWC\"");
-  if (input.fit != "crop" && input.fit != "pad" && input.fit != "stretch") {
-    return Refuse("input.fit", "\"crop\", \"pad\" or \"stretch\"");
+  if (input.fit != "crop" && input.fit != "pad" && input.fit != "mild" && input.fit != "stretch") {
+    return Refuse("input.fit", "\"crop\", \"pad\", \"mild\" or \"stretch\"");
   }
   for (size_t i = 0; i < 3; ++i) {
     if (!(std::abs(input.mean[i]) <= 1e6f)) return Refuse("input.mean", "finite, and 1e6 at most");

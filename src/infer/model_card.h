@@ -24,7 +24,7 @@ struct ModelInput {
   std::string layout = "NCHW";        // or "NHWC"
   std::array<float, 3> mean = {0, 0, 0};
   std::array<float, 3> scale = {1, 1, 1};
-  std::string fit = "crop";  // how a picture is fitted into width x height: "crop", "pad" or "stretch"
+  std::string fit = "crop";  // how a picture is fitted into width x height: "crop", "pad", "mild" or "stretch"
 };
 
 struct ModelCard {
