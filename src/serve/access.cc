@@ -56,7 +56,8 @@ absl::StatusOr<std::string> ReadToken(const std::filesystem::path& path) {
                                          "; run: chmod 600 " + path.string());
   }
   token.resize(std::min(token.find_first_of("\r\n"), token.size()));
-  if (token.size() < kMinToken || !std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; })) {
+  if (token.size() < kMinToken ||
+      !std::all_of(token.begin(), token.end(), [](char c) { return c > ' ' && c < 0x7F; })) {
     return absl::InvalidArgumentError("The first line of the token file " + path.string() + " must be at least " +
                                       std::to_string(kMinToken) +
                                       " printable ASCII characters without spaces; openssl rand -hex 24 makes one.");

@@ -69,8 +69,8 @@ std::span<const Api::RouteName> Api::Routes() {
 }
 
 size_t Api::MaxBlocked() const {
-  return options_.searches.at_once + options_.searches.waiting + options_.pictures.at_once +
-         options_.pictures.waiting + options_.thumbnails.waiting;
+  return options_.searches.at_once + options_.searches.waiting + options_.pictures.at_once + options_.pictures.waiting +
+         options_.thumbnails.waiting;
 }
 
 ApiResponse Api::Handle(const ApiRequest& request) {

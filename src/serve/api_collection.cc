@@ -2,7 +2,8 @@
 #include <charconv>
 
 #include "serve/api.h"
-#include "serve/json_out.h"
+#include "serve/api_json.h"
+#include "serve/collection_json.h"
 #include "serve/search_form.h"
 
 namespace likeness {
@@ -12,9 +13,9 @@ ApiResponse JsonResponse(std::string body) { return {200, "application/json", {}
 
 // As the catalog names formats. Never a type that a browser would run: what is unknown is only to be saved.
 std::string_view MediaTypeOf(std::string_view format) {
-  constexpr std::string_view kFormats[] = {"jpeg", "image/jpeg", "png",  "image/png",  "webp", "image/webp", "gif",
-                                           "image/gif", "tiff", "image/tiff", "heic", "image/heic", "heif",
-                                           "image/heif", "avif", "image/avif"};
+  constexpr std::string_view kFormats[] = {"jpeg", "image/jpeg", "png",  "image/png",  "webp", "image/webp",
+                                           "gif",  "image/gif",  "tiff", "image/tiff", "heic", "image/heic",
+                                           "heif", "image/heif", "avif", "image/avif"};
   for (size_t i = 0; i < std::size(kFormats); i += 2) {
     if (kFormats[i] == format) return kFormats[i + 1];
   }
@@ -34,7 +35,7 @@ ApiResponse Api::Search(const Call& call) {
   const absl::StatusOr<SearchAnswer> answer = backend_.Search(*search);
   if (!answer.ok()) return ErrorResponse(answer.status(), true);
   metrics_.Searched(answer->ms.decode / 1000, answer->ms.feature / 1000, answer->ms.search / 1000);
-  return JsonResponse(AnswerJson(*answer));
+  return JsonResponse(OneLine(SearchAnswerJson(*answer)));
 }
 
 ApiResponse Api::ListImages(const Call& call) {
@@ -138,7 +139,7 @@ ApiResponse Api::ListBoards(const Call& call) {
 ApiResponse Api::GetStatus(const Call& call) {
   if (const absl::Status status = call.target.Check({}); !status.ok()) return ErrorResponse(status, false);
   const absl::StatusOr<CollectionStatus> status = backend_.Status();
-  return status.ok() ? JsonResponse(StatusJson(*status, LIKENESS_VERSION)) : ErrorResponse(status.status(), false);
+  return status.ok() ? JsonResponse(OneLine(StatusJson(*status))) : ErrorResponse(status.status(), false);
 }
 
 }  // namespace likeness

@@ -1,6 +1,6 @@
 #include "serve/api_message.h"
 
-#include <nlohmann/json.hpp>
+#include "serve/api_json.h"
 
 namespace likeness {
 namespace {
@@ -17,7 +17,7 @@ ApiResponse ErrorResponse(int status, std::string_view code, std::string_view me
   ApiResponse response;
   response.status = status;
   response.content_type = "application/json";
-  response.body = json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  response.body = OneLine(json);
   if (status == 503) response.headers.emplace_back("Retry-After", "1");
   return response;
 }

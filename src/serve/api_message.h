@@ -12,8 +12,8 @@
 namespace likeness {
 
 struct ApiRequest {
-  std::string method;  // "GET"
-  std::string target;  // path and query as they were sent, percent-encoded
+  std::string method;                                        // "GET"
+  std::string target;                                        // path and query as they were sent, percent-encoded
   std::vector<std::pair<std::string, std::string>> headers;  // names in lower case, in the order sent
   std::string_view body;                                     // not copied: must outlive the request
   Deadline deadline = Deadline::Never();

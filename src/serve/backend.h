@@ -9,17 +9,10 @@
 
 #include "base/status.h"
 #include "catalog/catalog.h"
-#include "pipeline/coverage.h"
+#include "pipeline/collection_status.h"
 #include "serve/search_service.h"
 
 namespace likeness {
-
-struct CollectionStatus {
-  uint64_t images = 0;  // without the quarantined
-  std::vector<Quarantined> quarantined;
-  std::vector<Cell> cells;
-  std::optional<Release> release;  // that is served; none before the first
-};
 
 // Any thread. Errors are those of SearchService, Catalog and Home.
 class Backend {

@@ -29,7 +29,8 @@ struct GrowingBody {
     size_t put(const Buffers& buffers, boost::beast::error_code& error) {
       error = {};
       size_t size = 0;
-      for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers); ++at) {
+      for (auto at = boost::asio::buffer_sequence_begin(buffers); at != boost::asio::buffer_sequence_end(buffers);
+           ++at) {
         const boost::asio::const_buffer piece = *at;
         body_.append(static_cast<const char*>(piece.data()), piece.size());
         size += piece.size();
@@ -92,8 +93,9 @@ void RequestReader::Feed(std::string_view bytes) {
     if (error == http::error::body_limit) {
       Fail(TooLarge(limits_.body_bytes));
     } else if (error == http::error::header_limit) {
-      Fail(ErrorResponse(400, "invalid_argument", "The headers of the request are larger than " +
-                                                      std::to_string(limits_.head_bytes >> 10) + " KiB; send fewer."));
+      Fail(ErrorResponse(400, "invalid_argument",
+                         "The headers of the request are larger than " + std::to_string(limits_.head_bytes >> 10) +
+                             " KiB; send fewer."));
     } else if (error) {
       Fail(ErrorResponse(400, "invalid_argument", "This is no HTTP/1.1 request: " + error.message() + "."));
     } else if (!had_head && parser.is_header_done()) {

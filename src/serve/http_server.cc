@@ -105,7 +105,7 @@ class HttpServer::Loop {
   uint64_t buffered_ = 0;
   bool stopping_ = false;
   Time stop_by_;
-  std::atomic<size_t> queued_ = 0;        // requests that no worker has begun
+  std::atomic<size_t> queued_ = 0;       // requests that no worker has begun
   std::atomic<bool> abandoned_ = false;  // the loop has ended: work that has not begun is pointless
   std::mutex stop_mutex_;
   std::thread thread_;                   // guarded by stop_mutex_
@@ -117,7 +117,8 @@ absl::Status HttpServer::Loop::Bind() {
   const std::string host = options_.host == "localhost" ? "127.0.0.1" : options_.host;
   const asio::ip::address address = asio::ip::make_address(host, error);
   if (error) {
-    return absl::InvalidArgumentError("'" + options_.host + "' is no address of this machine; give 127.0.0.1, ::1 or 0.0.0.0.");
+    return absl::InvalidArgumentError("'" + options_.host +
+                                      "' is no address of this machine; give 127.0.0.1, ::1 or 0.0.0.0.");
   }
   if (!address.is_loopback() && api_.access().token.empty()) {
     return absl::FailedPreconditionError("Listening on " + options_.host +

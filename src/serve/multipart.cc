@@ -75,17 +75,21 @@ absl::Status ReadPartHead(std::string_view head, FormPart& part) {
     }
   }
   if (named) return absl::OkStatus();
-  return absl::InvalidArgumentError("A part of the form has no name; send Content-Disposition: form-data; name=\"...\".");
+  return absl::InvalidArgumentError(
+      "A part of the form has no name; send Content-Disposition: form-data; name=\"...\".");
 }
 
 }  // namespace
 
-std::string MediaType(std::string_view content_type) { return Lower(Trim(content_type.substr(0, content_type.find(';')))); }
+std::string MediaType(std::string_view content_type) {
+  return Lower(Trim(content_type.substr(0, content_type.find(';'))));
+}
 
 absl::StatusOr<std::vector<FormPart>> ParseMultipart(std::string_view body, std::string_view content_type) {
   const std::optional<std::string> boundary = Parameter(content_type, "boundary");
   if (!boundary || boundary->empty() || boundary->size() > 70) {
-    return absl::InvalidArgumentError("The form has no boundary of 1 to 70 characters; let your client set Content-Type.");
+    return absl::InvalidArgumentError(
+        "The form has no boundary of 1 to 70 characters; let your client set Content-Type.");
   }
   const std::string first = "--" + *boundary;
   const std::string between = "\r\n" + first;
@@ -94,7 +98,8 @@ absl::StatusOr<std::vector<FormPart>> ParseMultipart(std::string_view body, std:
   size_t at = 0;
   if (!body.starts_with(first)) {
     at = body.find(between);
-    if (at == body.npos) return absl::InvalidArgumentError("The form does not contain the boundary that its header names.");
+    if (at == body.npos)
+      return absl::InvalidArgumentError("The form does not contain the boundary that its header names.");
     at += 2;
   }
   at += first.size();

@@ -43,8 +43,8 @@ absl::StatusOr<Region> ParseRegion(const json& value) {
     const auto found = value.find(name);
     if (found == value.end()) return wanted;
     const uint64_t least = member == &region.width || member == &region.height ? 1 : 0;
-    LIKENESS_ASSIGN_OR_RETURN(uint64_t number, Number(*found, std::string("region.") + name, least,
-                                                      std::numeric_limits<int32_t>::max()));
+    LIKENESS_ASSIGN_OR_RETURN(
+        uint64_t number, Number(*found, std::string("region.") + name, least, std::numeric_limits<int32_t>::max()));
     *member = static_cast<int32_t>(number);
   }
   return region;
@@ -109,7 +109,8 @@ absl::Status ReadQuery(const Target& target, SearchRequest& search) {
   if (const std::string* text = target.Find("region")) {
     search.region = Region::Parse(*text);
     if (!search.region) {
-      return absl::InvalidArgumentError("region is not x,y,width,height: four whole numbers of pixels, the last two above 0.");
+      return absl::InvalidArgumentError(
+          "region is not x,y,width,height: four whole numbers of pixels, the last two above 0.");
     }
   }
   return absl::OkStatus();
@@ -132,7 +133,8 @@ absl::StatusOr<SearchRequest> ParseSearch(const ApiRequest& request, const Targe
     } else {
       LIKENESS_ASSIGN_OR_RETURN(json object, ParseObject(request.body, "The body"));
       LIKENESS_RETURN_IF_ERROR(ReadOptions(object, true, search));
-      if (!search.signature) return absl::InvalidArgumentError("The body has no signature; name a known picture by it.");
+      if (!search.signature)
+        return absl::InvalidArgumentError("The body has no signature; name a known picture by it.");
       return search;
     }
   } else if (type.starts_with("image/") || type == "application/octet-stream") {

@@ -5,12 +5,6 @@
 #include "image/encode.h"
 
 namespace likeness {
-namespace {
-
-constexpr uint64_t kMaxQuarantined = 10'000;  // that a status lists
-
-}  // namespace
-
 absl::StatusOr<SearchAnswer> ServiceBackend::Search(const SearchRequest& request) { return service_.Search(request); }
 
 absl::StatusOr<ImageList> ServiceBackend::List(uint64_t offset, size_t limit, const PinFilter& filter) {
@@ -28,28 +22,15 @@ absl::StatusOr<std::vector<Pin>> ServiceBackend::Pins(const Signature& signature
 std::vector<FeatureKey> ServiceBackend::Features(const Signature& signature) {
   const std::shared_ptr<const Serving> serving = service_.serving();
   if (serving == nullptr) return {};
-  const std::optional<Snapshot::Place> place = serving->snapshot.Find(signature);
+  const std::optional<Snapshot::Place> place = serving->snapshot->Find(signature);
   if (!place) return {};
-  const std::span<const FeatureKey> features = serving->snapshot.segments()[place->segment]->features();
+  const std::span<const FeatureKey> features = serving->snapshot->segments()[place->segment]->features();
   return {features.begin(), features.end()};
 }
 
 absl::StatusOr<std::vector<Board>> ServiceBackend::Boards() { return service_.home().catalog().Boards(); }
 
-absl::StatusOr<CollectionStatus> ServiceBackend::Status() {
-  Home& home = service_.home();
-  CollectionStatus status;
-  LIKENESS_ASSIGN_OR_RETURN(const CatalogCounts counts, home.catalog().Counts());
-  status.images = counts.images;
-  LIKENESS_ASSIGN_OR_RETURN(status.quarantined, home.catalog().Quarantine(kMaxQuarantined));
-  std::vector<FeatureKey> features;
-  if (const std::shared_ptr<const Serving> serving = service_.serving()) {
-    status.release = serving->release;
-    for (const Release::Feature& feature : serving->release.features) features.push_back(feature.key);
-  }
-  LIKENESS_ASSIGN_OR_RETURN(status.cells, likeness::Coverage(home, features));
-  return status;
-}
+absl::StatusOr<CollectionStatus> ServiceBackend::Status() { return ReadCollectionStatus(service_.home()); }
 
 uint64_t ServiceBackend::ReleaseImages() {
   const std::shared_ptr<const Serving> serving = service_.serving();
