@@ -21,7 +21,7 @@ absl::StatusOr<CollectionStatus> ReadCollectionStatus(Home& home) {
       if (std::ranges::find(features, feature.key) == features.end()) features.push_back(feature.key);
     }
   }
-  LIKENESS_ASSIGN_OR_RETURN(status.cells, Coverage(home, features));
+  LIKENESS_ASSIGN_OR_RETURN(status.cells, ReadCoverage(home, features));
   return status;
 }
 

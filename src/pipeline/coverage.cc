@@ -7,7 +7,7 @@
 
 namespace likeness {
 
-absl::StatusOr<std::vector<Cell>> Coverage(Home& home, std::span<const FeatureKey> features) {
+absl::StatusOr<std::vector<Cell>> ReadCoverage(Home& home, std::span<const FeatureKey> features) {
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
   std::vector<Cell> cells;
   for (const FeatureKey& feature : features) {

@@ -20,6 +20,6 @@ struct Cell {
 };
 
 // Every cell of `features`, by feature, then shard. Asks the object store for names only.
-absl::StatusOr<std::vector<Cell>> Coverage(Home& home, std::span<const FeatureKey> features);
+absl::StatusOr<std::vector<Cell>> ReadCoverage(Home& home, std::span<const FeatureKey> features);
 
 }  // namespace likeness

@@ -9,7 +9,7 @@ absl::StatusOr<FingerprintReport> RunFingerprint(Home& home, const Extractors& e
   FingerprintReport report;
   for (const auto& extractor : extractors) report.features.push_back(extractor->key());
   LIKENESS_ASSIGN_OR_RETURN(report.new_images, MakeShards(home));
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Cell> cells, Coverage(home, report.features));
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Cell> cells, ReadCoverage(home, report.features));
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
   if (shards.empty()) return report;
 

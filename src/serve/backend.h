@@ -1,0 +1,37 @@
+// What the API asks of a collection. One implementation stands on a home (service_backend.h), another in memory for
+// tests and fuzzing, which then need no model, catalog or disk.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+#include "catalog/catalog.h"
+#include "pipeline/collection_status.h"
+#include "serve/search_service.h"
+
+namespace likeness {
+
+// Any thread. Errors are those of SearchService, Catalog and Home.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+
+  virtual absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) = 0;
+  virtual absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) = 0;
+  virtual absl::StatusOr<std::optional<ImageRecord>> Image(const Signature& signature) = 0;
+  virtual absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) = 0;
+  // That the served release has of the image; empty where it does not have the image.
+  virtual std::vector<FeatureKey> Features(const Signature& signature) = 0;
+  virtual absl::StatusOr<std::vector<Board>> Boards() = 0;
+  virtual absl::StatusOr<CollectionStatus> Status() = 0;
+  virtual uint64_t ReleaseImages() = 0;  // 0 before the first release
+  // The original bytes.
+  virtual absl::StatusOr<std::string> Read(const ImageRecord& image) = 0;
+  // A JPEG of at most `side` pixels on its longest side.
+  virtual absl::StatusOr<std::string> Thumbnail(const ImageRecord& image, uint32_t side) = 0;
+};
+
+}  // namespace likeness

@@ -1,0 +1,47 @@
+#include "serve/service_backend.h"
+
+#include <span>
+
+#include "image/encode.h"
+
+namespace likeness {
+absl::StatusOr<SearchAnswer> ServiceBackend::Search(const SearchRequest& request) { return service_.Search(request); }
+
+absl::StatusOr<ImageList> ServiceBackend::List(uint64_t offset, size_t limit, const PinFilter& filter) {
+  return service_.List(offset, limit, filter);
+}
+
+absl::StatusOr<std::optional<ImageRecord>> ServiceBackend::Image(const Signature& signature) {
+  return service_.home().catalog().Image(signature);
+}
+
+absl::StatusOr<std::vector<Pin>> ServiceBackend::Pins(const Signature& signature) {
+  return service_.home().catalog().Pins({&signature, 1});
+}
+
+std::vector<FeatureKey> ServiceBackend::Features(const Signature& signature) {
+  const std::shared_ptr<const Serving> serving = service_.serving();
+  if (serving == nullptr) return {};
+  const std::optional<Snapshot::Place> place = serving->snapshot->Find(signature);
+  if (!place) return {};
+  const std::span<const FeatureKey> features = serving->snapshot->segments()[place->segment]->features();
+  return {features.begin(), features.end()};
+}
+
+absl::StatusOr<std::vector<Board>> ServiceBackend::Boards() { return service_.home().catalog().Boards(); }
+
+absl::StatusOr<CollectionStatus> ServiceBackend::Status() { return ReadCollectionStatus(service_.home()); }
+
+uint64_t ServiceBackend::ReleaseImages() {
+  const std::shared_ptr<const Serving> serving = service_.serving();
+  return serving == nullptr ? 0 : serving->visible;
+}
+
+absl::StatusOr<std::string> ServiceBackend::Read(const ImageRecord& image) { return service_.home().ReadImage(image); }
+
+absl::StatusOr<std::string> ServiceBackend::Thumbnail(const ImageRecord& image, uint32_t side) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, Read(image));
+  return MakeThumbnail(AsBytes(bytes), service_.home().config().image, side);
+}
+
+}  // namespace likeness

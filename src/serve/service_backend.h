@@ -1,0 +1,28 @@
+// The collection behind the API: a SearchService and its home.
+#pragma once
+
+#include "serve/backend.h"
+
+namespace likeness {
+
+class ServiceBackend final : public Backend {
+ public:
+  // `service` must outlive the backend.
+  explicit ServiceBackend(SearchService& service) : service_(service) {}
+
+  absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override;
+  absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) override;
+  absl::StatusOr<std::optional<ImageRecord>> Image(const Signature& signature) override;
+  absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) override;
+  std::vector<FeatureKey> Features(const Signature& signature) override;
+  absl::StatusOr<std::vector<Board>> Boards() override;
+  absl::StatusOr<CollectionStatus> Status() override;
+  uint64_t ReleaseImages() override;
+  absl::StatusOr<std::string> Read(const ImageRecord& image) override;
+  absl::StatusOr<std::string> Thumbnail(const ImageRecord& image, uint32_t side) override;
+
+ private:
+  SearchService& service_;
+};
+
+}  // namespace likeness
