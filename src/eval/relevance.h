@@ -42,7 +42,7 @@ struct RelevanceOptions {
 
   // Lengths of the binary codes; the longest one is the model's `binary`. 0 means the dimension of the layer.
   std::vector<size_t> code_bits = {1024};
-  uint64_t code_seed = 1;
+  uint64_t code_seed = 20150810;  // the seed of the pipeline, so that codes are those of a release
   Rotation rotation = Rotation::kRandom;
 
   BootstrapOptions bootstrap;
