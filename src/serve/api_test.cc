@@ -1,0 +1,323 @@
+#include "serve/api.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "base/file.h"
+#include "serve/fake_backend.h"
+
+namespace likeness {
+namespace {
+
+using nlohmann::json;
+using testing::HasSubstr;
+
+class ApiTest : public testing::Test {
+ protected:
+  ApiTest() { api_.AllowHosts({"localhost:1"}); }
+
+  ApiResponse Send(std::string method, std::string target, std::string_view type = "", std::string_view body = "") {
+    ApiRequest request{std::move(method), std::move(target), {{"host", "localhost:1"}}, body};
+    if (!type.empty()) request.headers.emplace_back("content-type", type);
+    for (const auto& header : extra_) request.headers.push_back(header);
+    return api_.Handle(request);
+  }
+  ApiResponse Get(std::string target) { return Send("GET", std::move(target)); }
+  // The message of the error, after checking all else about it.
+  std::string Error(const ApiResponse& response, int status, const std::string& code) {
+    EXPECT_EQ(response.status, status) << response.body;
+    EXPECT_EQ(response.content_type, "application/json");
+    const json body = json::parse(response.body, nullptr, false);
+    if (!body.is_object() || body.size() != 1 || !body.contains("error")) return "not an error: " + response.body;
+    EXPECT_EQ(body["error"]["code"], code);
+    return body["error"]["message"];
+  }
+  static std::string Header(const ApiResponse& response, std::string_view name) {
+    for (const auto& [key, value] : response.headers) {
+      if (key == name) return value;
+    }
+    return "";
+  }
+
+  FakeBackend backend_;
+  Signature shoe_ = backend_.Add("a red shoe", "jpeg", "a red \xFF\xFE shoe");
+  Api api_{backend_, ApiOptions()};
+  std::vector<std::pair<std::string, std::string>> extra_;
+};
+
+TEST_F(ApiTest, EveryDocumentedPathHasARouteAndTheOtherWayRound) {
+  std::ifstream file(LIKENESS_SOURCE_DIR "/docs/openapi.yaml");
+  if (!file) GTEST_SKIP() << "docs/openapi.yaml is not there";
+  std::set<std::string> documented;
+  std::string path;
+  for (std::string line; std::getline(file, line);) {
+    if (line.starts_with("  /") && line.ends_with(":")) path = line.substr(2, line.size() - 3);
+    for (const char* method : {"get", "post", "put", "delete", "patch"}) {
+      if (!path.empty() && line == std::string("    ") + method + ":") {
+        std::string upper(method);
+        for (char& c : upper) c = static_cast<char>(c - 'a' + 'A');
+        documented.insert(upper + " " + path);
+      }
+    }
+    if (line == "components:") path.clear();
+  }
+  std::set<std::string> served;
+  for (const Api::RouteName& route : Api::Routes()) {
+    served.insert(std::string(route.method) + " " + std::string(route.path));
+  }
+  EXPECT_EQ(served, documented);
+}
+
+TEST_F(ApiTest, SearchTakesARawPictureWithParametersInTheAddress) {
+  const ApiResponse response =
+      Send("POST", "/v1/search?k=5&region=1,2,30,40&board=shoes&text=red%20shoe+x", "image/jpeg", "abc");
+  ASSERT_EQ(response.status, 200) << response.body;
+  EXPECT_EQ(backend_.last().k, 5U);
+  EXPECT_EQ(backend_.last().region, (Region{1, 2, 30, 40}));
+  EXPECT_EQ(backend_.last().filter.board, "shoes");
+  EXPECT_EQ(backend_.last().filter.text, "red shoe x");
+  const json answer = json::parse(response.body);  // throws on bytes that are no UTF-8
+  EXPECT_EQ(answer["query"]["region"]["width"], 30);
+  EXPECT_EQ(answer["results"].size(), 1U);
+}
+
+TEST_F(ApiTest, SearchTakesASignature) {
+  const std::string body = R"({"signature":")" + shoe_.Hex() + R"(","k":1000,"text":"red"})";
+  EXPECT_EQ(Send("POST", "/v1/search", "application/json; charset=utf-8", body).status, 200);
+  EXPECT_EQ(backend_.last().signature, shoe_);
+  EXPECT_EQ(backend_.last().k, 1000U);
+}
+
+TEST_F(ApiTest, SearchTakesAForm) {
+  const std::string body =
+      "--XX\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a;b.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"
+      "bytes\r\n--X of a picture\r\n--XX\r\ncontent-disposition: form-data; name=request\r\n\r\n"
+      "{\"k\":3,\"region\":{\"x\":0,\"y\":0,\"width\":2,\"height\":2}}\r\n--XX--\r\n";
+  ASSERT_EQ(Send("POST", "/v1/search", "multipart/form-data; boundary=\"XX\"", body).status, 200);
+  EXPECT_EQ(backend_.last().k, 3U);
+  EXPECT_EQ(AsText(backend_.last().image), "bytes\r\n--X of a picture");
+}
+
+TEST_F(ApiTest, WhatIsWrongWithASearchIsNamed) {
+  const auto raw = [&](const std::string& query) {
+    return Error(Send("POST", "/v1/search?" + query, "image/png", "x"), 400, "invalid_argument");
+  };
+  EXPECT_THAT(raw("k=0"), HasSubstr("k is '0'"));
+  EXPECT_THAT(raw("k=1001"), HasSubstr("1000"));
+  EXPECT_THAT(raw("k=%201"), HasSubstr("k is"));
+  EXPECT_THAT(raw("k=1&k=2"), HasSubstr("twice"));
+  EXPECT_THAT(raw("K=1"), HasSubstr("'K'"));
+  EXPECT_THAT(raw("region=1,2,3"), HasSubstr("region"));
+  EXPECT_THAT(raw("region=1,2,0,4"), HasSubstr("region"));
+  EXPECT_THAT(raw("text=" + std::string(1025, 'a')), HasSubstr("text"));
+  EXPECT_THAT(raw("text=%zz"), HasSubstr("%"));
+  const auto with_json = [&](const std::string& body) {
+    return Error(Send("POST", "/v1/search", "application/json", body), 400, "invalid_argument");
+  };
+  EXPECT_THAT(with_json("{}"), HasSubstr("signature"));
+  EXPECT_THAT(with_json("[]"), HasSubstr("object"));
+  EXPECT_THAT(with_json("{\"signature\":\"\xFF\"}"), HasSubstr("UTF-8"));
+  EXPECT_THAT(with_json(R"({"signature":"abc"})"), HasSubstr("signature"));
+  EXPECT_THAT(with_json(R"({"colour":1})"), HasSubstr("'colour'"));
+  EXPECT_THAT(with_json(R"({"k":2.5})"), HasSubstr("k is not"));
+  EXPECT_THAT(with_json(R"({"k":-1})"), HasSubstr("k is not"));
+  EXPECT_THAT(with_json(R"({"region":{"x":0,"y":0,"width":1}})"), HasSubstr("region"));
+  EXPECT_THAT(with_json(R"({"region":{"x":0,"y":0,"width":0,"height":1}})"), HasSubstr("region.width"));
+  EXPECT_THAT(with_json(R"({"region":{"x":0,"y":0,"width":4294967296,"height":1}})"), HasSubstr("region.width"));
+  EXPECT_THAT(with_json(std::string(100'000, '[')), HasSubstr("64 KiB"));
+  EXPECT_THAT(Error(Send("POST", "/v1/search?k=2", "application/json", "{}"), 400, "invalid_argument"),
+              HasSubstr("'k'"));
+  EXPECT_THAT(Error(Send("POST", "/v1/search", "image/png", ""), 400, "invalid_argument"), HasSubstr("empty"));
+  EXPECT_THAT(Error(Send("POST", "/v1/search", "text/plain", "x"), 415, "invalid_argument"), HasSubstr("text/plain"));
+  EXPECT_THAT(Error(Send("POST", "/v1/search", "", "x"), 415, "invalid_argument"), HasSubstr("type"));
+  EXPECT_EQ(backend_.searches(), 0);
+}
+
+TEST_F(ApiTest, WhatIsWrongWithAFormIsNamed) {
+  const auto form = [&](const std::string& body) {
+    return Error(Send("POST", "/v1/search", "multipart/form-data; boundary=XX", body), 400, "invalid_argument");
+  };
+  const auto part = [](const std::string& name) {
+    return "--XX\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\nx\r\n";
+  };
+  EXPECT_THAT(form(""), HasSubstr("boundary"));
+  EXPECT_THAT(form("--XX--\r\n"), HasSubstr("'image'"));
+  EXPECT_THAT(form(part("image")), HasSubstr("whole"));
+  EXPECT_THAT(form(part("image") + part("image") + "--XX--"), HasSubstr("twice"));
+  EXPECT_THAT(form(part("image") + part("other") + "--XX--"), HasSubstr("'other'"));
+  EXPECT_THAT(form(part("image") + part("request") + "--XX--"), HasSubstr("JSON"));
+  EXPECT_THAT(form("--XX\r\n\r\nx\r\n--XX--"), HasSubstr("name"));
+  EXPECT_THAT(form("--XX\r\nA: " + std::string(9000, 'a') + "\r\n\r\nx\r\n--XX--"), HasSubstr("8 KiB"));
+  std::string many;
+  for (int i = 0; i < 20; ++i) many += part("p" + std::to_string(i));
+  EXPECT_THAT(form(many + "--XX--"), HasSubstr("16 parts"));
+  EXPECT_THAT(Error(Send("POST", "/v1/search", "multipart/form-data", part("image")), 400, "invalid_argument"),
+              HasSubstr("boundary"));
+}
+
+TEST_F(ApiTest, FaultsBecomeStatusesByBlame) {
+  const auto search = [&](const absl::Status& status) {
+    backend_.Fail(status);
+    return Send("POST", "/v1/search", "image/png", "x");
+  };
+  Error(search(absl::InvalidArgumentError("a")), 400, "invalid_argument");
+  Error(search(absl::NotFoundError("a")), 404, "not_found");
+  Error(search(absl::FailedPreconditionError("a")), 409, "failed_precondition");
+  for (const absl::Status& status :
+       {absl::DataLossError("a"), absl::UnimplementedError("a"), absl::OutOfRangeError("a")}) {
+    EXPECT_EQ(Error(search(status), 422, "data_loss"), "This image cannot be read: a");
+  }
+  EXPECT_EQ(Header(search(absl::UnavailableError("a")), "Retry-After"), "1");
+  Error(search(absl::ResourceExhaustedError("a")), 503, "unavailable");
+  Error(search(absl::DeadlineExceededError("a")), 504, "deadline_exceeded");
+  Error(search(absl::InternalError("\xC3(")), 500, "internal");
+  // A damaged catalog is no fault of a picture.
+  backend_.Fail(absl::DataLossError("a"));
+  Error(Get("/v1/images"), 500, "internal");
+  Error(Get("/v1/status"), 500, "internal");
+}
+
+TEST_F(ApiTest, ListsAndDescribesImages) {
+  const json list = json::parse(Get("/v1/images?limit=10&text=red").body);
+  EXPECT_EQ(list["total"], 1);
+  EXPECT_EQ(list["images"][0]["signature"], shoe_.Hex());
+  EXPECT_EQ(json::parse(Get("/v1/images?offset=1").body)["images"].size(), 0U);
+  const json image = json::parse(Get("/v1/images/" + shoe_.Hex()).body);
+  EXPECT_EQ(image["format"], "jpeg");
+  EXPECT_EQ(image["epoch"], "2026-11-22");
+  EXPECT_EQ(image["source"], "pictures/" + shoe_.Hex().substr(0, 8));
+  EXPECT_EQ(image["features"][0]["feature"], "deep.tiny");
+  EXPECT_EQ(json::parse(Get("/v1/boards").body)["boards"][0]["board"], "shoes");
+  EXPECT_EQ(json::parse(Get("/v1/status").body)["release"], nullptr);
+  Error(Get("/v1/images?limit=1001"), 400, "invalid_argument");
+  Error(Get("/v1/images?offset=-1"), 400, "invalid_argument");
+  Error(Get("/v1/images?page=1"), 400, "invalid_argument");
+  Error(Get("/v1/images/abc"), 400, "invalid_argument");
+  Error(Get("/v1/images/" + std::string(32, 'A')), 400, "invalid_argument");
+  Error(Get("/v1/images/" + std::string(32, 'a')), 404, "not_found");
+  Error(Get("/v1/images/" + shoe_.Hex() + "/other"), 404, "not_found");
+  Error(Get("/v1/images/"), 404, "not_found");
+}
+
+TEST_F(ApiTest, PixelsAreNeverRun) {
+  const ApiResponse response = Get("/v1/images/" + shoe_.Hex() + "/pixels");
+  EXPECT_EQ(response.body, "a red shoe");
+  EXPECT_EQ(response.content_type, "image/jpeg");
+  EXPECT_EQ(Header(response, "X-Content-Type-Options"), "nosniff");
+  EXPECT_EQ(Header(response, "Cache-Control"), "public, max-age=31536000, immutable");
+  EXPECT_THAT(Header(response, "Content-Security-Policy"), HasSubstr("sandbox"));
+  const Signature svg = backend_.Add("<svg onload=alert(1)>", "svg", "");
+  const ApiResponse other = Get("/v1/images/" + svg.Hex() + "/pixels");
+  EXPECT_EQ(other.content_type, "application/octet-stream");
+  EXPECT_EQ(Header(other, "Content-Disposition"), "attachment");
+}
+
+TEST_F(ApiTest, ThumbnailsAreMadeOnceAndNotSentTwice) {
+  const std::string target = "/v1/images/" + shoe_.Hex() + "/thumbnail";
+  const ApiResponse first = Get(target + "?size=200");
+  EXPECT_EQ(first.content_type, "image/jpeg");
+  EXPECT_THAT(first.body, HasSubstr("thumbnail of 256"));
+  EXPECT_EQ(Get(target).body, first.body);  // 256 is the default
+  EXPECT_EQ(backend_.thumbnails(), 1);
+  extra_ = {{"if-none-match", "\"x\", " + Header(first, "ETag")}};
+  EXPECT_EQ(Get(target).status, 304);
+  Error(Get(target + "?size=63"), 400, "invalid_argument");
+  Error(Get(target + "?size=1025"), 400, "invalid_argument");
+}
+
+TEST_F(ApiTest, OtherMethodsAreToldWhichThereAre) {
+  const ApiResponse response = Send("GET", "/v1/search");
+  Error(response, 405, "unimplemented");
+  EXPECT_EQ(Header(response, "Allow"), "POST");
+  EXPECT_EQ(Header(Send("DELETE", "/v1/images"), "Allow"), "GET, HEAD");
+  Error(Send("OPTIONS", "/healthz"), 405, "unimplemented");
+  EXPECT_EQ(Send("HEAD", "/healthz").status, 200);
+}
+
+TEST_F(ApiTest, AnswersOnlyUnderItsOwnNames) {
+  ApiRequest request{"GET", "/healthz", {{"host", "evil.example:1"}}, ""};
+  EXPECT_THAT(Error(api_.Handle(request), 400, "invalid_argument"), HasSubstr("evil.example"));
+  request.headers = {{"host", "LOCALHOST:1"}};
+  EXPECT_EQ(api_.Handle(request).status, 200);
+  request.headers = {};
+  EXPECT_EQ(api_.Handle(request).status, 400);
+}
+
+TEST_F(ApiTest, PageAndAssetsCarryTheirTypesAndTags) {
+  const ApiResponse page = Get("/?signature=x");
+  if (page.status == 404) GTEST_SKIP() << "the page is not built in";
+  EXPECT_EQ(page.content_type, "text/html; charset=utf-8");
+  EXPECT_THAT(Header(page, "Content-Security-Policy"), HasSubstr("frame-ancestors 'none'"));
+  const ApiResponse script = Get("/assets/app.js");
+  EXPECT_EQ(script.content_type, "text/javascript; charset=utf-8");
+  EXPECT_THAT(script.body, HasSubstr("import"));
+  extra_ = {{"if-none-match", Header(script, "ETag")}};
+  EXPECT_EQ(Get("/assets/app.js").status, 304);
+  Error(Get("/assets/index.html"), 404, "not_found");
+  Error(Get("/assets/..%2fapp.js"), 404, "not_found");
+}
+
+TEST_F(ApiTest, MetricsCountByRoute) {
+  Get("/v1/images/" + shoe_.Hex());
+  Get("/no/such/path");
+  Send("POST", "/v1/search", "image/png", "x");
+  const std::string text = Get("/metrics").body;
+  EXPECT_THAT(text, HasSubstr(R"(likeness_http_requests_total{path="/v1/images/{signature}",status="200"} 1)"));
+  EXPECT_THAT(text, HasSubstr(R"(likeness_http_requests_total{path="other",status="404"} 1)"));
+  EXPECT_THAT(text, HasSubstr(R"(likeness_search_stage_seconds_count{stage="feature"} 1)"));
+  EXPECT_THAT(text, HasSubstr("likeness_release_images 1"));
+  EXPECT_THAT(text, testing::Not(HasSubstr("no/such")));
+}
+
+TEST(AccessTest, TokenIsWantedOnTheApiAlone) {
+  FakeBackend backend;
+  ApiOptions options;
+  options.access.token = "0123456789abcdef";
+  Api api(backend, options);
+  ApiRequest request{"GET", "/v1/status", {}, ""};
+  ApiResponse response = api.Handle(request);
+  EXPECT_EQ(response.status, 401);
+  EXPECT_THAT(response.headers, testing::Contains(testing::Pair("WWW-Authenticate", "Bearer")));
+  for (const char* wrong : {"Bearer 0123456789abcdeX", "Bearer 0123456789abcdef0", "Bearer ", "Basic 0123456789abcdef",
+                            "0123456789abcdef"}) {
+    request.headers = {{"authorization", wrong}};
+    EXPECT_EQ(api.Handle(request).status, 401) << wrong;
+  }
+  request.headers = {{"authorization", "bearer 0123456789abcdef"}};
+  EXPECT_EQ(api.Handle(request).status, 200);
+  request.headers.clear();
+  for (const char* open : {"/healthz", "/assets/app.js"}) {
+    request.target = open;
+    EXPECT_NE(api.Handle(request).status, 401) << open;
+  }
+  for (const char* closed : {"/metrics", "/v1/nothing", "/v1%2fstatus"}) {
+    request.target = closed;
+    EXPECT_EQ(api.Handle(request).status, 401) << closed;
+  }
+}
+
+TEST(AccessTest, TokenFileMustBeItsOwnersAlone) {
+  const std::filesystem::path path = std::filesystem::path(testing::TempDir()) / "likeness_token";
+  const auto write = [&](std::string_view text, std::filesystem::perms perms) {
+    ASSERT_TRUE(WriteFileAtomic(path, AsBytes(text)).ok());
+    std::filesystem::permissions(path, perms);
+  };
+  using std::filesystem::perms;
+  write("0123456789abcdef\nsecond line\n", perms::owner_read | perms::owner_write);
+  EXPECT_EQ(ReadToken(path).value(), "0123456789abcdef");
+  write("0123456789abcdef\n", perms::owner_read | perms::others_read);
+  EXPECT_TRUE(absl::IsFailedPrecondition(ReadToken(path).status()));
+  write("short\n", perms::owner_read);
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadToken(path).status()));
+  write("with spaces in the token\n", perms::owner_read);
+  EXPECT_TRUE(absl::IsInvalidArgument(ReadToken(path).status()));
+  std::filesystem::remove(path);
+  EXPECT_TRUE(absl::IsNotFound(ReadToken(path).status()));
+}
+
+}  // namespace
+}  // namespace likeness

@@ -1,0 +1,129 @@
+// A collection in memory, for tests and fuzzing of the API: no model, no disk, and faults on demand.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "serve/backend.h"
+
+namespace likeness {
+
+class FakeBackend final : public Backend {
+ public:
+  // Images are named by the MD5 of their bytes.
+  Signature Add(const std::string& bytes, const std::string& format, const std::string& description) {
+    ImageRecord image;
+    image.signature = Signature::Of(AsBytes(bytes));
+    image.format = format;
+    image.bytes = bytes.size();
+    image.width = 640;
+    image.height = 480;
+    image.epoch = *Epoch::Parse("2026-11-22");
+    image.location = "file:pictures/" + image.signature.Hex().substr(0, 8);
+    Pin pin;
+    pin.id = "pin-" + image.signature.Hex().substr(0, 8);
+    pin.image = image.signature;
+    pin.board = "shoes";
+    pin.board_title = "Shoes";
+    pin.description = description;
+    images_[image.signature] = {image, pin, bytes};
+    return image.signature;
+  }
+  void Fail(absl::Status status) { failure_ = std::move(status); }
+  // Searches wait until Release.
+  void Hold() { held_ = true; }
+  void Release() {
+    {
+      std::lock_guard lock(mutex_);
+      held_ = false;
+    }
+    released_.notify_all();
+  }
+  int searches() const { return searches_; }
+  int thumbnails() const { return thumbnails_; }
+  const SearchRequest& last() const { return last_; }  // of tests with one client alone
+
+  absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override {
+    if (!failure_.ok()) return failure_;
+    {
+      std::unique_lock lock(mutex_);
+      ++searches_;
+      released_.wait(lock, [this] { return !held_; });
+      last_ = request;
+    }
+    if (request.signature && !images_.contains(*request.signature)) return absl::NotFoundError("no such picture");
+    SearchAnswer answer;
+    answer.release = "20261122T000000Z";
+    answer.query = {request.signature ? *request.signature : Signature::Of(request.image), 640, 480, request.region};
+    for (const auto& [signature, image] : images_) {
+      if (answer.results.size() == request.k) break;
+      Hit hit{signature, 640, 480, {0.5F}, {{"deep.tiny", "0a1b"}, {7}, 64, {0.5F}}};
+      answer.results.push_back({hit, image.record.location.substr(5), {image.pin}});
+    }
+    answer.coverage = {images_.size(), images_.size()};
+    return answer;
+  }
+  absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter&) override {
+    if (!failure_.ok()) return failure_;
+    ImageList list;
+    list.total = images_.size();
+    uint64_t at = 0;
+    for (const auto& [signature, image] : images_) {
+      if (at++ >= offset && list.images.size() < limit) {
+        list.images.push_back({signature, 640, 480, image.pin.description, image.pin.board, image.pin.board_title});
+      }
+    }
+    return list;
+  }
+  absl::StatusOr<std::optional<ImageRecord>> Image(const Signature& signature) override {
+    if (!failure_.ok()) return failure_;
+    const auto found = images_.find(signature);
+    if (found == images_.end()) return std::nullopt;
+    return found->second.record;
+  }
+  absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) override {
+    return std::vector<Pin>{images_.at(signature).pin};
+  }
+  std::vector<FeatureKey> Features(const Signature&) override { return {{"deep.tiny", "0a1b"}}; }
+  absl::StatusOr<std::vector<Board>> Boards() override {
+    return std::vector<Board>{{"a", "A", 1}, {"shoes", "Shoes", 5}, {"b", "B", 1}};
+  }
+  absl::StatusOr<CollectionStatus> Status() override {
+    if (!failure_.ok()) return failure_;
+    CollectionStatus status;
+    status.counts.images = images_.size();
+    status.quarantined.push_back({"broken.jpg", "the file is empty"});
+    status.cells.push_back({{"deep.tiny", "0a1b"}, {*Epoch::Parse("2026-11-22"), 0}, images_.size(), true});
+    return status;
+  }
+  uint64_t ReleaseImages() override { return images_.size(); }
+  absl::StatusOr<std::string> Read(const ImageRecord& image) override {
+    if (!failure_.ok()) return failure_;
+    return images_.at(image.signature).bytes;
+  }
+  absl::StatusOr<std::string> Thumbnail(const ImageRecord&, uint32_t side) override {
+    ++thumbnails_;
+    return "\xFF\xD8 thumbnail of " + std::to_string(side) + "\xFF\xD9";
+  }
+
+ private:
+  struct Entry {
+    ImageRecord record;
+    Pin pin;
+    std::string bytes;
+  };
+  std::map<Signature, Entry> images_;
+  absl::Status failure_;
+  SearchRequest last_;
+  std::mutex mutex_;
+  std::condition_variable released_;
+  std::atomic<bool> held_ = false;
+  std::atomic<int> searches_ = 0;
+  std::atomic<int> thumbnails_ = 0;
+};
+
+}  // namespace likeness
