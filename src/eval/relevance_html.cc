@@ -59,9 +59,9 @@ padding:3px 0}.class .name{overflow:hidden;text-overflow:ellipsis;white-space:no
 .track i{position:absolute;inset:0 auto 0 0;background:var(--c0);border-radius:4px}
 .track u{position:absolute;top:-2px;bottom:-2px;width:2px;background:var(--ink)}
 .row{display:grid;grid-template-columns:116px minmax(0,1fr);gap:14px;padding:12px 0;border-top:1px solid var(--line)}
-.row:first-of-type{border-top:0}.strip{display:grid;grid-template-columns:repeat(10,minmax(84px,1fr));gap:8px;overflow-x:auto}
+.row:first-of-type{border-top:0}.strip{display:grid;grid-template-columns:repeat(10,minmax(64px,1fr));gap:7px;overflow-x:auto}
 figure{margin:0;min-width:0}figure .frame{aspect-ratio:1;border-radius:8px;overflow:hidden;background:#fff;border:3px solid
-var(--line);display:grid;place-items:center}figure img{width:100%;height:100%;object-fit:contain;display:block}
+var(--line);position:relative}figure img{position:absolute;inset:0;width:100%;height:100%;object-fit:contain}
 figure.hit .frame{border-color:var(--good)}figure.miss .frame{border-color:var(--bad)}figure.ask .frame{border-color:var(--ink)}
 figcaption{font-size:12px;line-height:1.35;margin-top:4px;overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 figcaption span{color:var(--soft);display:block;font-variant-numeric:tabular-nums}
