@@ -5,6 +5,7 @@
 
 #include "base/bytes.h"
 #include "feature/rotation.h"
+#include "kernel/dot.h"
 
 namespace likeness {
 namespace {
@@ -66,9 +67,10 @@ DeepCode Binarizer::Encode(std::span<const float> vector) const {
   }
   DeepCode result;
   result.code.resize(bits() / 64);
-  for (size_t bit = 0; bit < bits(); ++bit) {
-    const bool set = OrderedDot(rotation().subspan(bit * dimension(), dimension()), y) > 0;
-    result.code[bit / 64] |= static_cast<uint64_t>(set) << (bit % 64);
+  std::vector<float> rotated(bits());
+  MatVec(rotation_, y, rotated);
+  for (size_t bit = 0; bit < rotated.size(); ++bit) {
+    result.code[bit / 64] |= static_cast<uint64_t>(rotated[bit] > 0) << (bit % 64);
   }
   result.vector.resize(dimension());
   if (largest > 0) {

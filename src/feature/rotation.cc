@@ -5,22 +5,10 @@
 
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "kernel/dot.h"
 
 namespace likeness {
 namespace {
-
-[[gnu::always_inline]] inline float DotBody(const float* a, const float* b, size_t n) {
-  float lanes[16] = {};
-  size_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    for (size_t l = 0; l < 16; ++l) lanes[l] += a[i + l] * b[i + l];
-  }
-  for (; i < n; ++i) lanes[i % 16] += a[i] * b[i];
-  for (size_t width = 8; width > 0; width /= 2) {
-    for (size_t l = 0; l < width; ++l) lanes[l] += lanes[l + width];
-  }
-  return lanes[0];
-}
 
 // out += a[0] * rows[0] + ... + a[3] * rows[3], the rows being `stride` floats apart.
 [[gnu::always_inline]] inline void AddRowsBody(const float* a, const float* rows, size_t stride, float* __restrict out,
@@ -29,22 +17,17 @@ namespace {
   for (size_t i = 0; i < n; ++i) out[i] += (a[0] * r0[i] + a[1] * r1[i]) + (a[2] * r2[i] + a[3] * r3[i]);
 }
 
-float DotPlain(const float* a, const float* b, size_t n) { return DotBody(a, b, n); }
 void AddRowsPlain(const float* a, const float* rows, size_t stride, float* out, size_t n) {
   AddRowsBody(a, rows, stride, out, n);
 }
 
 #if defined(__x86_64__)
-// AVX2 has no fused multiply-add in itself, so these give the same floats as the plain ones.
-[[gnu::target("avx2")]] float DotAvx2(const float* a, const float* b, size_t n) { return DotBody(a, b, n); }
+// AVX2 has no fused multiply-add in itself, so this gives the same floats as the plain one.
 [[gnu::target("avx2")]] void AddRowsAvx2(const float* a, const float* rows, size_t stride, float* out, size_t n) {
   AddRowsBody(a, rows, stride, out, n);
 }
-const bool kAvx2 = __builtin_cpu_supports("avx2");
-const auto Dot = kAvx2 ? DotAvx2 : DotPlain;
-const auto AddRows = kAvx2 ? AddRowsAvx2 : AddRowsPlain;
+const auto AddRows = __builtin_cpu_supports("avx2") ? AddRowsAvx2 : AddRowsPlain;
 #else
-const auto Dot = DotPlain;
 const auto AddRows = AddRowsPlain;
 #endif
 
@@ -87,7 +70,7 @@ bool OrthonormaliseRow(std::vector<float>& rows, size_t first, size_t at, size_t
   std::vector<float> dots;
   for (int pass = 0; pass < 2; ++pass) {
     dots.clear();
-    for (size_t j = first; j < at; ++j) dots.push_back(-Dot(&rows[j * dimension], row.data(), dimension));
+    for (size_t j = first; j < at; ++j) dots.push_back(-DotFloat({&rows[j * dimension], dimension}, row));
     size_t j = 0;
     for (; j + 4 <= dots.size(); j += 4) {
       AddRows(&dots[j], &rows[(first + j) * dimension], dimension, row.data(), dimension);
@@ -95,7 +78,7 @@ bool OrthonormaliseRow(std::vector<float>& rows, size_t first, size_t at, size_t
     for (; j < dots.size(); ++j) {
       for (size_t i = 0; i < dimension; ++i) row[i] += dots[j] * rows[(first + j) * dimension + i];
     }
-    const float length = std::sqrt(Dot(row.data(), row.data(), dimension));
+    const float length = std::sqrt(SquaredNormFloat(row));
     if (!(length > 1e-5f)) return false;
     for (float& value : row) value /= length;
   }
@@ -107,7 +90,7 @@ void Orthonormalise(std::vector<float>& rows, size_t dimension, Random& random) 
   for (size_t at = 0; at < rows.size() / dimension; ++at) {
     const std::span<float> row(&rows[at * dimension], dimension);
     // All rows begin with a length of about 1, so that "nothing is left" means the same for each.
-    const float length = std::sqrt(Dot(row.data(), row.data(), dimension));
+    const float length = std::sqrt(SquaredNormFloat(row));
     for (float& value : row) value = length > 0 ? value / length : 0;
     while (!OrthonormaliseRow(rows, at / dimension * dimension, at, dimension)) {
       for (float& value : row) value = static_cast<float>(random.Normal() / std::sqrt(static_cast<double>(dimension)));
@@ -122,8 +105,6 @@ std::vector<float> NormalRows(size_t rows, size_t dimension, Random& random) {
 }
 
 }  // namespace
-
-float OrderedDot(std::span<const float> a, std::span<const float> b) { return Dot(a.data(), b.data(), a.size()); }
 
 std::vector<float> RandomRotation(size_t rows, size_t dimension, uint64_t seed) {
   Random random(seed);

@@ -8,10 +8,6 @@
 
 namespace likeness {
 
-// Dot product whose sums run in sixteen lanes of fixed order: the compiler may use vector registers, and the result is
-// the same on every machine. REQUIRES: a.size() == b.size()
-float OrderedDot(std::span<const float> a, std::span<const float> b);
-
 // `rows` seeded random rows, orthonormal in blocks of `dimension` rows. [rows, dimension]
 std::vector<float> RandomRotation(size_t rows, size_t dimension, uint64_t seed);
 

@@ -99,8 +99,8 @@ class OnnxModel final : public Model {
     try {
       for (size_t done = 0; done < count;) {
         const size_t now = std::min(batch(), count - done);
-        RunBatch(images.subspan(done * input_size(), now * input_size()), now,
-                 out.subspan(done * output_size_, now * output_size_));
+        LIKENESS_RETURN_IF_ERROR(RunBatch(images.subspan(done * input_size(), now * input_size()), now,
+                                          out.subspan(done * output_size_, now * output_size_)));
         done += now;
       }
     } catch (const std::bad_alloc&) {
@@ -141,7 +141,7 @@ class OnnxModel final : public Model {
     return std::move(outputs.front());
   }
 
-  void RunBatch(std::span<const float> images, size_t count, std::span<float> out) const {
+  absl::Status RunBatch(std::span<const float> images, size_t count, std::span<float> out) const {
     std::vector<float> padded;
     size_t rows = count;
     if (fixed_batch_ > count) {  // a model that insists on its batch gets zeros for the missing images
@@ -152,18 +152,19 @@ class OnnxModel final : public Model {
     }
     const Ort::Value result = RunRows(images, rows);
     if (result.GetTensorTypeAndShapeInfo().GetElementCount() != rows * output_size_ * area_) {
-      throw std::runtime_error("its layer changed its size");
+      return absl::InternalError("the model's layer changed its size from one run to the next");
     }
     const float* values = result.GetTensorData<float>();
     if (area_ == 1) {
       std::copy_n(values, out.size(), out.begin());
-      return;
+      return absl::OkStatus();
     }
     for (float& mean : out) {
       double sum = 0;
       for (size_t i = 0; i < area_; ++i) sum += *values++;
       mean = static_cast<float>(sum / static_cast<double>(area_));
     }
+    return absl::OkStatus();
   }
 
   Ort::Session session_;

@@ -38,6 +38,9 @@ absl::StatusOr<std::optional<std::vector<OpenFeature>>> OpenShard(Home& home, co
     LIKENESS_RETURN_IF_ERROR(blob.status());
     LIKENESS_ASSIGN_OR_RETURN(FeatureShard opened, FeatureShard::Open(*std::move(blob)));
     LIKENESS_RETURN_IF_ERROR(opened.VerifyChecksum());
+    if (opened.info().feature != feature.key || opened.info().shard != shard) {
+      return absl::DataLossError(FeatureShardKey(feature.key, shard) + " is the shard of something else");
+    }
     open.push_back({feature.key, std::move(opened), &binarizers.at(feature.key)});
   }
   return open;

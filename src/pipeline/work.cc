@@ -48,6 +48,9 @@ absl::StatusOr<std::vector<FeatureShard>> OpenParts(Home& home, const FeatureKey
     if (part.ok()) {
       if (const absl::Status sum = part->VerifyChecksum(); !sum.ok()) part = sum;
     }
+    if (part.ok() && (part->info().feature != feature || part->info().shard != shard)) {
+      part = absl::DataLossError(object.key + " is a part of something else");
+    }
     if (part.ok()) {
       parts.push_back(*std::move(part));
     } else if (BlameOf(part.status()) == Blame::kData) {
