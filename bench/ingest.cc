@@ -1,0 +1,119 @@
+// End to end: add, fingerprint and index a folder of pictures, against the bare loop of decode and inference.
+//
+//   bench_ingest [FOLDER]      default: the products of the evaluation data
+//
+// Both run on all processors, in turn, and their medians are compared. The answer is checked: every picture is in the
+// release, and a picture that asks for itself comes first.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/thread_pool.h"
+#include "bench/data.h"
+#include "bench/report.h"
+#include "feature/deep.h"
+#include "image/decode.h"
+#include "pipeline/add.h"
+#include "pipeline/fingerprint.h"
+#include "serve/search_service.h"
+
+namespace likeness {
+namespace {
+
+constexpr int kRounds = 3;
+constexpr double kRateBar = 60;        // images a second
+constexpr double kOverheadBar = 0.25;  // of the bare loop's time
+
+// Seconds for reading, decoding and running every picture, with nothing else.
+double BareLoop(const std::vector<std::filesystem::path>& pictures, const DeepExtractor& extractor, size_t threads) {
+  const Stopwatch watch;
+  ParallelFor(pictures.size(), threads, [&](size_t i) {
+    const auto bytes = ReadFile(pictures[i]);
+    if (!bytes.ok()) return;
+    const auto pixels = DecodeImage(AsBytes(*bytes), {}, extractor.decode_at_least());
+    if (!pixels.ok()) return;
+    std::vector<float> tensor(extractor.tensor_size()), vector(extractor.dimension());
+    extractor.Prepare(*pixels, std::nullopt, tensor);
+    if (!extractor.Extract(tensor, 1, vector).ok()) BenchFail("the model failed");
+  });
+  return watch.Milliseconds() / 1000;
+}
+
+struct Ingest {
+  double seconds = 0;
+  uint64_t images = 0;
+  bool right = false;
+};
+
+Ingest WholePipeline(const std::filesystem::path& folder, const std::filesystem::path& picture) {
+  const ScratchHome scratch("ingest");
+  const Stopwatch watch;
+  auto home = Home::Open(scratch.path(), /*create=*/true);
+  if (!home.ok()) BenchFail(MessageOf(home.status()));
+  const AddOptions options{false, (*home)->config().threads};
+  if (const auto added = AddFolder(**home, folder, options, {}); !added.ok()) BenchFail(MessageOf(added.status()));
+  const auto extractors = CurrentExtractors(**home);
+  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
+  const auto run = RunFingerprint(**home, *extractors, {});
+  if (!run.ok()) BenchFail(MessageOf(run.status()));
+  const auto features = BuildFeatures(**home, run->features);
+  if (!features.ok()) BenchFail(MessageOf(features.status()));
+  const auto index = BuildIndex(**home, *features, {});
+  if (!index.ok()) BenchFail(MessageOf(index.status()));
+  Ingest result;
+  result.seconds = watch.Milliseconds() / 1000;
+  result.images = (*index)->release.images();
+
+  const auto service = SearchService::Open(**home, 1);
+  const auto bytes = ReadFile(picture);
+  SearchRequest request;
+  request.image = AsBytes(*bytes);
+  const auto answer = (*service)->Search(request);
+  result.right = answer.ok() && !answer->results.empty() && answer->results[0].hit.score.value > 0.999f;
+  return result;
+}
+
+int Run(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> pictures;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file()) pictures.push_back(entry.path());
+  }
+  std::ranges::sort(pictures);
+  const auto extractor = DefaultExtractor(1);
+  const size_t threads = AvailableThreads();
+  BenchReport report("ingest");
+  std::vector<double> bare, whole;
+  Ingest last;
+  bool right = true;
+  for (int round = 0; round < kRounds; ++round) {
+    bare.push_back(BareLoop(pictures, *extractor, threads));
+    last = WholePipeline(folder, pictures[pictures.size() / 2]);
+    whole.push_back(last.seconds);
+    right &= last.right;
+    BenchReport::Say("round " + std::to_string(round + 1) + ": bare " + std::to_string(bare.back()) + " s, whole " +
+                     std::to_string(whole.back()) + " s");
+  }
+  const double count = static_cast<double>(pictures.size());
+  report.Add({.name = "images", .value = static_cast<double>(last.images), .unit = "images", .right = right});
+  report.Add(
+      {.name = "end_to_end", .value = count / Median(whole), .unit = "images/s", .bar = kRateBar, .right = right});
+  report.Add({.name = "bare_loop", .value = count / Median(bare), .unit = "images/s"});
+  report.Add({.name = "overhead",
+              .value = Median(whole) / Median(bare) - 1,
+              .unit = "of the bare loop's time",
+              .bar = kOverheadBar,
+              .better = BenchResult::Better::kLower,
+              .right = right});
+  return report.Finish();
+}
+
+}  // namespace
+}  // namespace likeness
+
+int main(int argc, char** argv) {
+  return likeness::Run(argc > 1 ? std::filesystem::path(argv[1]) : likeness::BenchData() / "products" / "images");
+}

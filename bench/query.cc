@@ -1,0 +1,211 @@
+// Queries as a user makes them: a picture uploaded over HTTP to a real server, until the answer is read.
+//
+//   bench_query
+//
+// Two collections: the 4,500 products, and 10,000 images (all of the evaluation data, filled up with generated
+// pictures) for the cold start: from starting the program to its first answer. Homes are kept in build/bench-homes, for
+// computing them takes minutes; their first use makes them.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/connect.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core.hpp>
+#include <boost/beast/http.hpp>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "bench/data.h"
+#include "bench/report.h"
+#include "image/encode.h"
+#include "pipeline/add.h"
+#include "pipeline/fingerprint.h"
+#include "pipeline/home.h"
+
+namespace likeness {
+namespace {
+
+namespace http = boost::beast::http;
+using tcp = boost::asio::ip::tcp;
+
+constexpr int kQueries = 200;
+constexpr int kColdStarts = 7;
+constexpr size_t kColdImages = 10'000;
+constexpr double kQueryBar = 40;       // ms, p50
+constexpr double kOwnBar = 8;          // ms, p50, outside of inference
+constexpr double kColdStartBar = 500;  // ms
+
+std::vector<std::filesystem::path> FilesBelow(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().extension() != ".jsonl" && entry.path().extension() != ".md") {
+      files.push_back(entry.path());
+    }
+  }
+  std::ranges::sort(files);
+  return files;
+}
+
+// Pictures of smooth random color, so that a collection has a round number of images.
+void FillUp(const std::filesystem::path& folder, size_t count) {
+  Random random(1);
+  for (size_t n = 0; n < count; ++n) {
+    Pixels pixels{64, 64, std::vector<uint8_t>(64 * 64 * 3), 64, 64};
+    const uint64_t seed = random();
+    for (size_t i = 0; i < pixels.rgb.size(); ++i) {
+      pixels.rgb[i] = static_cast<uint8_t>((seed >> (i % 3 * 8)) + i / 192 * (seed >> 24 & 3) + i % 192 / 3);
+    }
+    const auto jpeg = EncodeJpeg(pixels, 80);
+    if (!jpeg.ok() || !WriteFileAtomic(folder / (std::to_string(n) + ".jpg"), AsBytes(*jpeg)).ok()) {
+      BenchFail("cannot write pictures to " + folder.string());
+    }
+  }
+}
+
+void Ingest(const std::filesystem::path& path, const std::vector<std::filesystem::path>& folders) {
+  const auto home = Home::Open(path, /*create=*/true);
+  if (!home.ok()) BenchFail(MessageOf(home.status()));
+  for (const auto& folder : folders) {
+    const auto added = AddFolder(**home, folder, {false, (*home)->config().threads}, {});
+    if (!added.ok()) BenchFail(MessageOf(added.status()));
+  }
+  const auto extractors = CurrentExtractors(**home);
+  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
+  const auto run = RunFingerprint(**home, *extractors, {});
+  if (!run.ok()) BenchFail(MessageOf(run.status()));
+  const auto features = BuildFeatures(**home, run->features);
+  if (!features.ok()) BenchFail(MessageOf(features.status()));
+  const auto index = BuildIndex(**home, *features, {});
+  if (!index.ok()) BenchFail(MessageOf(index.status()));
+}
+
+// `likeness serve` as a process of its own.
+class Server {
+ public:
+  explicit Server(const std::filesystem::path& home) {
+    int pipe_ends[2];
+    if (::pipe(pipe_ends) != 0) BenchFail("cannot make a pipe");
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::dup2(pipe_ends[1], STDOUT_FILENO);
+      ::execl(LIKENESS_BINARY, "likeness", "--home", home.c_str(), "serve", "--port", "0", nullptr);
+      ::_exit(127);
+    }
+    ::close(pipe_ends[1]);
+    std::string line;
+    char byte;
+    while (::read(pipe_ends[0], &byte, 1) == 1 && byte != '\n') line.push_back(byte);
+    ::close(pipe_ends[0]);
+    const size_t colon = line.rfind(':');
+    if (colon == std::string::npos) BenchFail("the server did not start: " + line);
+    port_ = std::to_string(std::atoi(line.c_str() + colon + 1));
+  }
+  ~Server() {
+    ::kill(pid_, SIGTERM);
+    ::waitpid(pid_, nullptr, 0);
+  }
+  const std::string& port() const { return port_; }
+
+ private:
+  pid_t pid_;
+  std::string port_;
+};
+
+// One upload on a connection of its own, until the answer is read.
+nlohmann::json Ask(const std::string& port, const std::string& picture) {
+  boost::asio::io_context context;
+  tcp::socket socket(context);
+  boost::asio::connect(socket, tcp::resolver(context).resolve("127.0.0.1", port));
+  http::request<http::string_body> request(http::verb::post, "/v1/search?k=24", 11);
+  request.set(http::field::host, "127.0.0.1:" + port);
+  request.set(http::field::content_type, "application/octet-stream");
+  request.body() = picture;
+  request.prepare_payload();
+  http::write(socket, request);
+  boost::beast::flat_buffer buffer;
+  http::response<http::string_body> response;
+  http::read(socket, buffer, response);
+  return nlohmann::json::parse(response.body(), nullptr, /*allow_exceptions=*/false);
+}
+
+bool FoundItself(const nlohmann::json& answer) {
+  return answer.is_object() && answer.contains("results") && !answer["results"].empty() &&
+         answer["results"][0]["score"].get<double>() > 0.999;
+}
+
+void MeasureQueries(const std::filesystem::path& home, const std::vector<std::filesystem::path>& pictures,
+                    BenchReport& report) {
+  const Server server(home);
+  std::vector<double> total, own, feature;
+  bool right = true;
+  for (int i = -10; i < kQueries; ++i) {
+    const auto& path = pictures[static_cast<size_t>(i + 10) * 7919 % pictures.size()];
+    const auto picture = ReadFile(path);
+    const Stopwatch watch;
+    const nlohmann::json answer = Ask(server.port(), *picture);
+    const double ms = watch.Milliseconds();
+    right &= FoundItself(answer);
+    if (i < 0 || !right) continue;  // warm
+    const double inference = answer["ms"]["feature"].get<double>();
+    total.push_back(ms);
+    feature.push_back(inference);
+    own.push_back(ms - inference);
+  }
+  if (total.empty()) BenchFail("the server gives wrong answers");
+  using enum BenchResult::Better;
+  report.Add({.name = "upload_to_answer_p50",
+              .value = Median(total),
+              .unit = "ms",
+              .bar = kQueryBar,
+              .better = kLower,
+              .right = right});
+  report.Add(
+      {.name = "upload_to_answer_p99", .value = Percentile(total, 99), .unit = "ms", .better = kLower, .right = right});
+  report.Add({.name = "inference_p50", .value = Median(feature), .unit = "ms", .better = kLower});
+  report.Add(
+      {.name = "own_code_p50", .value = Median(own), .unit = "ms", .bar = kOwnBar, .better = kLower, .right = right});
+}
+
+void MeasureColdStart(const std::filesystem::path& home, const std::string& picture, BenchReport& report) {
+  std::vector<double> times;
+  bool right = true;
+  for (int i = 0; i < kColdStarts; ++i) {
+    const Stopwatch watch;
+    const Server server(home);
+    right &= FoundItself(Ask(server.port(), picture));
+    times.push_back(watch.Milliseconds());
+  }
+  report.Add({.name = "cold_start_to_first_answer",
+              .value = Median(times),
+              .unit = "ms",
+              .bar = kColdStartBar,
+              .better = BenchResult::Better::kLower,
+              .right = right});
+}
+
+int Run() {
+  const std::filesystem::path data = BenchData(), homes = LIKENESS_BENCH_HOMES;
+  const std::filesystem::path products = data / "products" / "images";
+  const std::vector<std::filesystem::path> pictures = FilesBelow(products);
+  Ingest(homes / "products", {products});
+  const size_t real = FilesBelow(data).size();
+  const auto filling = homes / "filling";
+  if (!std::filesystem::exists(filling)) FillUp(filling, real < kColdImages ? kColdImages - real : 0);
+  Ingest(homes / "cold", {data / "products" / "images", data / "clothing", data / "ccp" / "photos", filling});
+
+  BenchReport report("query");
+  MeasureQueries(homes / "products", pictures, report);
+  MeasureColdStart(homes / "cold", *ReadFile(pictures[0]), report);
+  return report.Finish();
+}
+
+}  // namespace
+}  // namespace likeness
+
+int main() { return likeness::Run(); }
