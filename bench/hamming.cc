@@ -1,5 +1,7 @@
-// The exact scan against the memory it reads: one query, one core, codes much larger than any cache. The yardstick is
-// the fastest of several plain loops that read the same bytes and do nothing else, timed in turn with the scans.
+// The exact scan against the memory it reads: one query, one core, codes out of cache.
+//
+// The yardstick is the fastest of several plain loops that read the same bytes and do nothing else, timed in turn with
+// the scans, and every scan must find what a plain loop finds.
 //
 // Times are of the thread's own processor time, so that other work on the machine does not count as slowness of either.
 //

@@ -62,13 +62,18 @@ void BenchReport::Add(BenchResult result) {
   results_.push_back(std::move(result));
 }
 
-int BenchReport::Finish() const {
-  nlohmann::json results = nlohmann::json::array();
+int BenchReport::Finish() {
+  const auto right = std::count_if(results_.begin(), results_.end(), [](const BenchResult& r) { return r.right; });
   bool ok = !results_.empty();
+  Add({.name = "right_answers",
+       .value = ok ? static_cast<double>(right) / static_cast<double>(results_.size()) : 0,
+       .unit = "of the results",
+       .bar = 1});
+  nlohmann::json results = nlohmann::json::array();
   for (const BenchResult& result : results_) {
     ok = ok && result.ok();
     results.push_back({{"name", result.name},
-                       {"value", result.value},
+                       {"value", result.right ? nlohmann::json(result.value) : nlohmann::json()},
                        {"unit", result.unit},
                        {"bar", result.bar ? nlohmann::json(*result.bar) : nlohmann::json()},
                        {"better", result.better == BenchResult::Better::kHigher ? "higher" : "lower"},
