@@ -30,7 +30,7 @@ section{background:var(--card);border:1px solid var(--line);border-radius:12px;p
 .tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(190px,1fr));gap:12px;margin-top:18px}
 .tile{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:14px 16px}
 .tile b{display:block;font-size:26px;line-height:1.25;font-variant-numeric:tabular-nums}
-.tile span{color:var(--soft);font-size:13px}.tile .ok,.tile .no{font-weight:600}
+.tile span{color:var(--soft);font-size:13px;overflow-wrap:anywhere}.tile .ok,.tile .no{font-weight:600}
 .ok{color:var(--good)!important}.no{color:var(--bad)!important}
 .scroll{overflow-x:auto}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -115,9 +115,10 @@ std::string Tiles(const RelevanceReport& report) {
       if (!result.bar) continue;
       const std::string verdict =
           result.ok() ? "<span class=\"ok\">✓ reached</span>" : "<span class=\"no\">✗ missed</span>";
-      tile(Fixed(result.value, 3), EscapeHtml(result.name) + "<br>at " +
-                                       (result.higher_is_better ? "least " : "most ") + Fixed(*result.bar, 2) + " · " +
-                                       verdict);
+      const size_t point = result.name.find('.');
+      tile((result.value < 0 ? "−" : "") + Fixed(std::abs(result.value), 3),
+           EscapeHtml(result.name.substr(0, point)) + "<br>" + EscapeHtml(result.name.substr(point + 1)) + "<br>at " +
+               (result.higher_is_better ? "least " : "most ") + Fixed(*result.bar, 2) + " · " + verdict);
     }
   } else {
     const ModelReport& model = report.models.front();
@@ -221,6 +222,7 @@ std::string LossSection(const RelevanceReport& report) {
       "<th>mAP as searched</th><th>P@1 bits alone</th><th>mAP bits alone</th><th>mAP as searched, to centred float</th>"
       "</tr></thead><tbody>";
   for (const ModelReport& model : report.models) {
+    if (model.baseline && report.models.size() > 1) continue;
     html += "<tr class=\"model\"><td colspan=\"6\">" + EscapeHtml(Shown(model)) + "</td></tr>";
     for (const CodeReport& code : model.codes) {
       html += "<tr class=\"way\"><td>" + std::to_string(code.bits) + " bits</td>" + LossCell(code.search_loss.p_at_1) +
