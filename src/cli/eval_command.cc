@@ -55,6 +55,7 @@ absl::StatusOr<CommandOutput> RunRelevance(const CommonFlags& common, const Rele
   options.threads = flags.threads == 0 ? AvailableThreads() : flags.threads;
   options.rotation = flags.rotation == "learned" ? Rotation::kLearned : Rotation::kRandom;
   if (flags.fit == "crop") options.fit = Fit::kCrop;
+  if (flags.fit == "mild") options.fit = Fit::kMild;
   if (flags.fit == "pad") options.fit = Fit::kPad;
   if (flags.fit == "stretch") options.fit = Fit::kStretch;
   if (flags.bars) options.bars = RelevanceBars();
@@ -97,7 +98,7 @@ void AddEvalCommand(Program& program) {
   command->add_option("--model", flags->models, "A model to judge; repeatable; default: the default model");
   command->add_option("--layer", flags->layer, "Layer of the models, instead of the cards'");
   command->add_option("--fit", flags->fit, "How pictures are fitted, instead of the cards' way")
-      ->check(CLI::IsMember({"crop", "pad", "stretch"}));
+      ->check(CLI::IsMember({"crop", "mild", "pad", "stretch"}));
   command->add_option("--code-bits", flags->code_bits, "Lengths of the binary codes, like 256,512,1024")
       ->delimiter(',');
   command->add_option("--rotation", flags->rotation, "Rotation of the binary codes")

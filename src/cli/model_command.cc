@@ -1,6 +1,5 @@
 // likeness model: the models of the deep feature: list, add, check.
-#include <fstream>
-
+#include "base/bytes.h"
 #include "base/file.h"
 #include "cli/command.h"
 #include "infer/model_card.h"
@@ -71,8 +70,33 @@ absl::StatusOr<CommandOutput> RunList(const CommonFlags& common) {
   return output;
 }
 
-absl::StatusOr<ModelCard> CardFromFlags(const ModelFlags& flags) {
-  if (!flags.card.empty()) return ReadModelCard(flags.card);
+// A card from a file, or of that name from the catalogue. One that names no checksum needs the user's word.
+absl::StatusOr<ModelCard> ReadCard(const ModelLibrary& library, const ModelFlags& flags) {
+  Json json;
+  std::error_code error;
+  if (std::filesystem::exists(flags.card, error)) {
+    LIKENESS_ASSIGN_OR_RETURN(const std::string text, ReadFile(flags.card, 1 << 20));
+    json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  } else {
+    for (const Json& model : Catalogue(library)) {
+      if (model.value("name", "") == flags.card) json = model;
+    }
+    if (json.is_null()) {
+      return absl::NotFoundError("there is no card " + flags.card + ", as a file or in `likeness model list`");
+    }
+  }
+  if (!json.is_object()) return absl::InvalidArgumentError(flags.card + " is not a JSON object");
+  if (!flags.sha256.empty()) json["sha256"] = flags.sha256;
+  if (json.value("sha256", Json()).is_null()) {
+    LIKENESS_ASSIGN_OR_RETURN(const auto file, MappedFile::Open(flags.file));
+    return absl::FailedPreconditionError("the card names no checksum; that of " + flags.file + " is " +
+                                         Sha256Hex(file->bytes()) + ": if you trust the file, give it as --sha256");
+  }
+  return ParseModelCard(json.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+absl::StatusOr<ModelCard> CardFromFlags(const ModelLibrary& library, const ModelFlags& flags) {
+  if (!flags.card.empty()) return ReadCard(library, flags);
   ModelCard card;
   card.name = flags.name.empty() ? std::filesystem::path(flags.file).stem().string() : flags.name;
   card.description = "added from " + std::filesystem::path(flags.file).filename().string();
@@ -92,8 +116,9 @@ absl::StatusOr<ModelCard> CardFromFlags(const ModelFlags& flags) {
 }
 
 absl::StatusOr<CommandOutput> RunModelAdd(const CommonFlags& common, const ModelFlags& flags) {
-  LIKENESS_ASSIGN_OR_RETURN(ModelCard card, CardFromFlags(flags));
-  LIKENESS_ASSIGN_OR_RETURN(const ModelFiles model, LibraryOf(common).Add(flags.file, std::move(card)));
+  const ModelLibrary library = LibraryOf(common);
+  LIKENESS_ASSIGN_OR_RETURN(ModelCard card, CardFromFlags(library, flags));
+  LIKENESS_ASSIGN_OR_RETURN(const ModelFiles model, library.Add(flags.file, std::move(card)));
   return CommandOutput{ModelJson(model), "added " + model.card.name + ": " + std::to_string(model.card.dimension) +
                                              " floats from layer " + model.card.layer +
                                              "\nuse it with `likeness fingerprint --model " + model.card.name + "`\n"};
@@ -130,7 +155,8 @@ void AddModelCommand(Program& program) {
   CLI::App* add = program.Add(
       "add", "Add any ONNX model of yours", [&program, flags] { return RunModelAdd(program.flags, *flags); }, model);
   add->add_option("file", flags->file, "The .onnx file")->required();
-  add->add_option("--card", flags->card, "A model card (JSON) that describes it, instead of the flags below");
+  add->add_option("--card", flags->card,
+                  "Its model card, a JSON file or a name of the catalogue, instead of the flags below");
   add->add_option("--name", flags->name, "Name for it; default: that of the file");
   add->add_option("--layer", flags->layer, "Name of the tensor whose values are the feature");
   add->add_option("--size", flags->size, "Width and height of its input, in pixels")->expected(2);
@@ -139,7 +165,7 @@ void AddModelCommand(Program& program) {
   add->add_option("--mean", flags->mean, "Taken off each channel, of pixels from 0 to 255")->expected(3);
   add->add_option("--scale", flags->scale, "Multiplies each channel after that")->expected(3);
   add->add_option("--fit", flags->fit, "How a picture is fitted into the input")
-      ->check(CLI::IsMember({"crop", "pad", "stretch"}))
+      ->check(CLI::IsMember({"crop", "mild", "pad", "stretch"}))
       ->capture_default_str();
   add->add_option("--sha256", flags->sha256, "Checksum that the file must have");
   add->add_option("--licence", flags->licence, "Licence of the weights, for your own record");

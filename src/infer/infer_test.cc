@@ -85,6 +85,7 @@ TEST(ModelCard, IsRefusedByTheFieldThatIsWrong) {
   EXPECT_THAT(refusal("\"sha256\": \"", "\"sha256\": \"x"), HasSubstr("\"sha256\""));
   EXPECT_THAT(refusal("\"dimension\": 32", "\"dimension\": 0"), HasSubstr("\"dimension\""));
   EXPECT_THAT(refusal("\"input\"", "\"output\""), HasSubstr("\"input\""));
+  EXPECT_THAT(refusal("\"dimension\"", "\"pooling\": \"max\", \"dimension\""), HasSubstr("\"pooling\""));
   EXPECT_THAT(refusal("{", "["), HasSubstr("not a JSON object"));
 }
 

@@ -26,7 +26,8 @@ class Model {
   virtual size_t batch() const = 0;
 
   // Runs `count` images laid one after another and writes their vectors one after another. A layer of shape [N,C,H,W]
-  // is averaged over H and W; any other shape is flattened behind its first dimension.
+  // is averaged over H and W; one of tokens, [N,T,D], gives its first token or their mean, as the card says; any other
+  // shape is flattened behind its first dimension.
   // Errors: InvalidArgument when the spans do not fit `count`; Internal, ResourceExhausted from the engine.
   virtual absl::Status Run(std::span<const float> images, size_t count, std::span<float> out) const = 0;
 };

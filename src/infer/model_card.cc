@@ -107,6 +107,9 @@ absl::Status ValidateModelCard(const ModelCard& card) {
       return Refuse("input.scale", "finite, not 0, and 1e6 at most");
     }
   }
+  if (!card.pooling.empty() && card.pooling != "first" && card.pooling != "mean") {
+    return Refuse("pooling", "\"first\" or \"mean\"");
+  }
   if (card.layer.empty()) return Refuse("layer", "a key of \"layers\" or the name of a tensor");
   if (card.dimension == 0) return Refuse("dimension", "above 0");
   return absl::OkStatus();
@@ -123,6 +126,7 @@ absl::StatusOr<ModelCard> ParseModelCard(std::string_view text) {
   LIKENESS_RETURN_IF_ERROR(ReadText(json, "layer", "layer", card.layer));
   LIKENESS_RETURN_IF_ERROR(ReadNumber(json, "dimension", "dimension", card.dimension));
   LIKENESS_RETURN_IF_ERROR(ReadInput(json, card.input));
+  if (json.contains("pooling")) LIKENESS_RETURN_IF_ERROR(ReadText(json, "pooling", "pooling", card.pooling));
   if (const auto at = json.find("source"); at != json.end()) {
     if (!at->is_object()) return Refuse("source", "an object");
     for (const auto& [key, value] : at->items()) {
@@ -164,6 +168,7 @@ std::string ModelCardToJson(const ModelCard& card) {
   for (const auto& [key, value] : card.layers) json["layers"][key] = value;
   json["layer"] = card.layer;
   json["dimension"] = card.dimension;
+  if (!card.pooling.empty()) json["pooling"] = card.pooling;
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -180,7 +185,8 @@ std::string CanonicalModelDescription(const ModelCard& card, std::string_view la
   for (const float value : input.mean) text += Number(value) + ",";
   text += "\nscale=";
   for (const float value : input.scale) text += Number(value) + ",";
-  return text + "\nfit=" + input.fit + "\n";
+  text += "\nfit=" + input.fit + "\n";
+  return card.pooling.empty() ? text : text + "pooling=" + card.pooling + "\n";
 }
 
 }  // namespace likeness

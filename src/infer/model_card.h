@@ -37,6 +37,7 @@ struct ModelCard {
   std::map<std::string, std::string> layers;  // short name -> tensor name in the graph
   std::string layer;                          // the default: a key of `layers` or a tensor name
   uint32_t dimension = 0;                     // floats that the default layer gives for one image
+  std::string pooling;                        // of a layer of tokens [N,T,D]: "first", "mean", or empty: refused
 
   // The tensor that `layer` means: a key of `layers`, else the name of a tensor itself. Empty means the default layer.
   std::string TensorOf(std::string_view layer) const;

@@ -85,7 +85,7 @@ class OnnxModel final : public Model {
         output_type.GetTensorTypeAndShapeInfo().GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
       return absl::InvalidArgumentError("layer \"" + output_name_ + "\" does not give 32-bit floats");
     }
-    return LearnOutput();
+    return LearnOutput(card.pooling);
   }
 
   size_t input_size() const override { return static_cast<size_t>(shape_[1] * shape_[2] * shape_[3]); }
@@ -112,7 +112,7 @@ class OnnxModel final : public Model {
   }
 
  private:
-  absl::Status LearnOutput() {
+  absl::Status LearnOutput(const std::string& pooling) {
     const size_t rows = std::max<size_t>(1, fixed_batch_);
     const std::vector<float> zeros(rows * input_size());
     const Ort::Value result = RunRows(zeros, rows);
@@ -122,8 +122,17 @@ class OnnxModel final : public Model {
       return absl::InvalidArgumentError("layer \"" + output_name_ + "\" has shape " + ShapeText(shape) +
                                         ", which has no row for each image");
     }
-    area_ = shape.size() == 4 ? static_cast<size_t>(shape[2] * shape[3]) : 1;
-    output_size_ = floats / rows / area_;
+    if (shape.size() == 3 && pooling.empty()) {
+      return absl::InvalidArgumentError("layer \"" + output_name_ + "\" gives tokens, of shape " + ShapeText(shape) +
+                                        ": say in the card whether \"pooling\" is \"first\" or \"mean\"");
+    }
+    // [N,C,H,W]: a channel's positions lie side by side. [N,T,D]: a component's tokens lie D apart.
+    positions_ = shape.size() == 4   ? static_cast<size_t>(shape[2] * shape[3])
+                 : shape.size() == 3 ? static_cast<size_t>(shape[1])
+                                     : 1;
+    output_size_ = floats / rows / positions_;
+    position_stride_ = shape.size() == 3 ? output_size_ : 1;
+    averaged_ = shape.size() == 3 && pooling == "first" ? 1 : positions_;
     return absl::OkStatus();
   }
 
@@ -151,18 +160,21 @@ class OnnxModel final : public Model {
       images = padded;
     }
     const Ort::Value result = RunRows(images, rows);
-    if (result.GetTensorTypeAndShapeInfo().GetElementCount() != rows * output_size_ * area_) {
+    if (result.GetTensorTypeAndShapeInfo().GetElementCount() != rows * output_size_ * positions_) {
       return absl::InternalError("the model's layer changed its size from one run to the next");
     }
     const float* values = result.GetTensorData<float>();
-    if (area_ == 1) {
+    if (positions_ == 1) {
       std::copy_n(values, out.size(), out.begin());
       return absl::OkStatus();
     }
-    for (float& mean : out) {
+    for (size_t i = 0; i < out.size(); ++i) {
+      const size_t image = i / output_size_, component = i % output_size_;
+      const float* first =
+          values + image * output_size_ * positions_ + component * (position_stride_ == 1 ? positions_ : 1);
       double sum = 0;
-      for (size_t i = 0; i < area_; ++i) sum += *values++;
-      mean = static_cast<float>(sum / static_cast<double>(area_));
+      for (size_t p = 0; p < averaged_; ++p) sum += static_cast<double>(first[p * position_stride_]);
+      out[i] = static_cast<float>(sum / static_cast<double>(averaged_));
     }
     return absl::OkStatus();
   }
@@ -172,7 +184,9 @@ class OnnxModel final : public Model {
   std::vector<int64_t> shape_;  // of the input, the batch as -1
   size_t fixed_batch_ = 0;      // 0: any
   size_t output_size_ = 0;
-  size_t area_ = 1;  // positions that are averaged into one float
+  size_t positions_ = 1;        // floats that the layer gives for one of the output
+  size_t position_stride_ = 1;  // between them
+  size_t averaged_ = 1;         // of them, the first ones
 };
 
 }  // namespace
