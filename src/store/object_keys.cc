@@ -113,12 +113,12 @@ std::string FeaturePartKey(const FeatureKey& feature, const ShardId& shard, uint
   return FeaturePartPrefix(feature, shard) + std::to_string(part);
 }
 
-std::string FingerprintKey(std::string_view release, const ShardId& shard) {
-  return "fingerprints/" + std::string(release) + "/" + shard.ToString() + std::string(kSst);
+std::string FingerprintKey(std::string_view generation, const ShardId& shard) {
+  return "fingerprints/" + std::string(generation) + "/" + shard.ToString() + std::string(kSst);
 }
 
-std::string SegmentKey(std::string_view release, const ShardId& shard) {
-  return "indexes/" + std::string(release) + "/" + shard.ToString() + "/segment";
+std::string SegmentKey(std::string_view generation, const ShardId& shard) {
+  return "indexes/" + std::string(generation) + "/" + shard.ToString() + "/segment";
 }
 
 std::string ReleaseKey(std::string_view release) { return std::string(kReleasePrefix) + std::string(release); }

@@ -1,4 +1,6 @@
 // The keys of the object store (docs/formats/object-keys.md): built here and parsed here, nowhere else.
+//
+// A generation names what the files of an index are made with; it is shaped as a release's name is.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +18,10 @@ std::string ImageKey(const Signature& signature);                              /
 std::string EpochListKey(const ShardId& shard);                                // epochs/DATE/SHARD
 std::string FeatureShardKey(const FeatureKey& feature, const ShardId& shard);  // features/TYPE/VERSION/DATE/SHARD
 std::string FeaturePartKey(const FeatureKey& feature, const ShardId& shard, uint32_t part);  // the same + .partK
-std::string FingerprintKey(std::string_view release, const ShardId& shard);  // fingerprints/RELEASE/DATE/SHARD.sst
-std::string SegmentKey(std::string_view release, const ShardId& shard);      // indexes/RELEASE/DATE/SHARD/segment
-std::string ReleaseKey(std::string_view release);                            // releases/NAME
+std::string FingerprintKey(std::string_view generation,
+                           const ShardId& shard);                           // fingerprints/GENERATION/DATE/SHARD.sst
+std::string SegmentKey(std::string_view generation, const ShardId& shard);  // indexes/GENERATION/DATE/SHARD/segment
+std::string ReleaseKey(std::string_view release);                           // releases/NAME
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest);  // binarizers/TYPE/DIGEST
 inline constexpr std::string_view kCurrentKey = "CURRENT";
 
@@ -49,7 +52,7 @@ struct ObjectKey {
   ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment
   FeatureKey feature;   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version
   uint32_t part = 0;    // kFeaturePart
-  std::string release;  // kFingerprints, kSegment, kRelease
+  std::string release;  // kRelease; of kFingerprints and kSegment the generation
 
   // Nothing unless one of the functions above builds exactly `key`.
   static std::optional<ObjectKey> Parse(std::string_view key);
