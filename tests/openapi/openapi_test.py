@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.parse
+import warnings
 import zlib
 
 try:
@@ -29,6 +30,7 @@ except ImportError as error:
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = yaml.safe_load((ROOT / 'docs/openapi.yaml').read_text())
+warnings.simplefilter('ignore', DeprecationWarning)  # Debian 12 has the older of the two ways to resolve references
 METHODS = ('get', 'post', 'put', 'delete', 'patch')
 UNKNOWN = 'f' * 32
 
