@@ -1,0 +1,192 @@
+// What a search promises: a picture finds itself, the same answer whether it is uploaded or known, regions and filters
+// mean what they say, and a new release serves without a pause.
+#include "serve/search_service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <sstream>
+
+#include "base/file.h"
+#include "pipeline/add.h"
+#include "pipeline/fingerprint.h"
+#include "support/odd_files.h"
+#include "support/tiny_model.h"
+
+namespace likeness {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class SearchServiceTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::filesystem::remove_all(folder_);
+    const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n";
+    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "likeness.toml", AsBytes(toml)).ok());
+    ASSERT_TRUE(InstallTinyModel(folder_ / "home" / "models", "tiny").ok());
+    home_ = *Home::Open(folder_ / "home", true);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  void Write(int i) {
+    ASSERT_TRUE(WriteFileAtomic(folder_ / "pictures" / ("p" + std::to_string(i) + ".jpg"), AsBytes(Picture(i))).ok());
+  }
+  static std::string Picture(int i) { return MakeJpeg(i, 60, 40); }
+  static Signature SignatureOf(int i) { return Signature::Of(AsBytes(Picture(i))); }
+
+  // Pictures of an even number are on board "even", the others on "odd"; number i is described as "picture word<i>".
+  void Ingest(int count) {
+    std::string lines;
+    for (int i = 0; i < count; ++i) {
+      Write(i);
+      lines += "{\"pin\":" + std::to_string(i) + ",\"image\":\"p" + std::to_string(i) + ".jpg\",\"board\":\"" +
+               (i % 2 == 0 ? "even" : "odd") + "\",\"description\":\"picture word" + std::to_string(i) + "\"}\n";
+    }
+    std::istringstream stream(lines);
+    ASSERT_TRUE(AddLines(*home_, stream, folder_ / "pictures", {}, {}).ok());
+    Build();
+  }
+  void Build() {
+    const auto run = RunFingerprint(*home_, *CurrentExtractors(*home_), {});
+    ASSERT_TRUE(run.ok()) << run.status();
+    ASSERT_TRUE(BuildIndex(*home_, *BuildFeatures(*home_, run->features), {}).ok());
+  }
+  std::unique_ptr<SearchService> Service() { return *SearchService::Open(*home_, 2); }
+  static SearchRequest Upload(const std::string& bytes) {
+    SearchRequest request;
+    request.image = AsBytes(bytes);
+    return request;
+  }
+
+  const std::filesystem::path folder_ =
+      std::filesystem::path(testing::TempDir()) /
+      (std::string("service_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  std::unique_ptr<Home> home_;
+};
+
+TEST_F(SearchServiceTest, APictureFindsItselfUploadedOrKnown) {
+  Ingest(20);
+  const auto service = Service();
+  const std::string picture = Picture(3);
+  const SearchAnswer uploaded = *service->Search(Upload(picture));
+  SearchRequest known;
+  known.signature = SignatureOf(3);
+  const SearchAnswer by_signature = *service->Search(known);
+  for (const SearchAnswer& answer : {uploaded, by_signature}) {
+    ASSERT_THAT(answer.results, SizeIs(20));
+    EXPECT_EQ(answer.results[0].hit.signature, SignatureOf(3));
+    EXPECT_NEAR(answer.results[0].hit.score.value, 1, 1e-5);
+    EXPECT_EQ(answer.results[0].hit.evidence.distance.bits, 0u);
+    EXPECT_EQ(answer.results[0].hit.evidence.code_bits, 64u);
+    EXPECT_THAT(answer.results[0].source, HasSubstr("p3.jpg"));
+    ASSERT_THAT(answer.results[0].pins, SizeIs(1));
+    EXPECT_EQ(answer.results[0].pins[0].board, "odd");
+    EXPECT_EQ(answer.query.width, 60u);
+    EXPECT_EQ(answer.coverage.searched, 20u);
+    EXPECT_EQ(answer.coverage.images, 20u);
+  }
+  for (size_t i = 0; i < 20; ++i) {
+    EXPECT_EQ(uploaded.results[i].hit.signature, by_signature.results[i].hit.signature) << i;
+    if (i > 0) EXPECT_LE(uploaded.results[i].hit.score, uploaded.results[i - 1].hit.score) << "best first";
+  }
+}
+
+TEST_F(SearchServiceTest, FiltersHideImagesAndNothingElse) {
+  Ingest(20);
+  const auto service = Service();
+  SearchRequest request;
+  request.signature = SignatureOf(3);
+  request.filter.board = "even";
+  SearchAnswer answer = *service->Search(request);
+  EXPECT_THAT(answer.results, SizeIs(10));
+  for (const auto& result : answer.results) EXPECT_EQ(result.pins[0].board, "even");
+  request.filter.text = "word4";
+  answer = *service->Search(request);
+  ASSERT_THAT(answer.results, SizeIs(1));
+  EXPECT_EQ(answer.results[0].hit.signature, SignatureOf(4));
+  request.filter.text = "nothing";
+  EXPECT_THAT(service->Search(request)->results, IsEmpty());
+  EXPECT_EQ(service->List(0, 100, {"odd", ""})->total, 10u);
+}
+
+TEST_F(SearchServiceTest, ARegionIsSearchedAlone) {
+  Ingest(5);
+  const auto service = Service();
+  SearchRequest whole, part;
+  whole.signature = part.signature = SignatureOf(1);
+  part.region = Region{0, 0, 60, 40};
+  EXPECT_GT(service->Search(part)->results[0].hit.score.value, 0.99f) << "the region that is everything";
+  part.region = Region{0, 0, 10, 10};
+  const SearchAnswer answer = *service->Search(part);
+  EXPECT_EQ(answer.query.region, part.region);
+  EXPECT_LT(answer.results[0].hit.score.value, 0.9999f);
+  part.region = Region{55, 0, 10, 10};
+  EXPECT_EQ(service->Search(part).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(SearchServiceTest, ListsPagesInOneOrder) {
+  Ingest(12);
+  const auto service = Service();
+  std::vector<Signature> all;
+  for (uint64_t offset = 0; offset < 12; offset += 5) {
+    const auto page = service->List(offset, 5, {});
+    EXPECT_EQ(page->total, 12u);
+    for (const auto& item : page->images) all.push_back(item.signature);
+  }
+  ASSERT_THAT(all, SizeIs(12));
+  EXPECT_TRUE(std::ranges::is_sorted(all));
+  EXPECT_THAT(service->List(12, 5, {})->images, IsEmpty());
+  EXPECT_EQ(service->List(0, 1, {})->images[0].width, 60u);
+}
+
+TEST_F(SearchServiceTest, BadRequestsGetTheirOwnAnswers) {
+  const auto empty = Service();
+  const std::string picture = Picture(0);
+  EXPECT_EQ(empty->Search(Upload(picture)).status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(empty->List(0, 10, {})->total, 0u);
+  Ingest(3);
+  const auto service = Service();
+  const auto code = [&](const SearchRequest& request) { return service->Search(request).status().code(); };
+  SearchRequest request;
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument) << "neither picture nor signature";
+  request = Upload(picture);
+  request.k = 0;
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request.k = 1'000'000;
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request = {};
+  request.signature = SignatureOf(99);
+  EXPECT_EQ(code(request), absl::StatusCode::kNotFound);
+  const std::string text = "no picture at all, but long enough to be looked at";
+  EXPECT_EQ(BlameOf(service->Search(Upload(text)).status()), Blame::kData);
+  request = Upload(picture);
+  request.deadline = Deadline::After(std::chrono::nanoseconds(0));
+  EXPECT_EQ(code(request), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(SearchServiceTest, ANewReleaseServesAfterReloadAndAnUnpinnedImageIsGone) {
+  Ingest(5);
+  const auto service = Service();
+  const auto before = service->serving();
+  Write(5);
+  std::istringstream more("{\"pin\": 5, \"image\": \"p5.jpg\"}\n{\"pin\": 0, \"image\": \"p5.jpg\"}\n");
+  ASSERT_TRUE(AddLines(*home_, more, folder_ / "pictures", {}, {}).ok());
+  Build();
+  EXPECT_EQ(service->serving(), before) << "nothing changes under a reader";
+  ASSERT_TRUE(service->Reload().ok());
+  EXPECT_NE(service->serving()->release.name, before->release.name);
+  EXPECT_EQ(service->serving()->visible, 5u) << "pin 0 is of another picture now";
+  SearchRequest request;
+  request.signature = SignatureOf(5);
+  const SearchAnswer answer = *service->Search(request);
+  EXPECT_THAT(answer.results, SizeIs(5));
+  for (const auto& result : answer.results) EXPECT_NE(result.hit.signature, SignatureOf(0));
+  EXPECT_EQ(before->snapshot->doc_count(), 5u) << "a query in flight keeps what it took";
+}
+
+}  // namespace
+}  // namespace likeness
