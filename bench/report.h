@@ -23,9 +23,7 @@ struct BenchResult {
   Better better = Better::kHigher;           // whether the value must be at least the bar, or at most
   bool right = true;                         // whether the answers were right: a fast wrong one fails, bar or not
 
-  bool ok() const {
-    return !bar || (right && (better == Better::kHigher ? value >= *bar : value <= *bar));
-  }
+  bool ok() const { return !bar || (right && (better == Better::kHigher ? value >= *bar : value <= *bar)); }
 };
 
 // Collects results. One thread.

@@ -261,10 +261,11 @@ TEST(Config, NamesTheKeyTheValueAndWhatToDo) {
 }
 
 TEST(HomeTest, AMissingHomeSaysHowToMakeOne) {
-  const auto home = Home::Open("/tmp/likeness_no_such_home", false);
+  const auto path = std::filesystem::path(testing::TempDir()) / "likeness_no_such_home";
+  const auto home = Home::Open(path, false);
   EXPECT_EQ(home.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(MessageOf(home.status()), HasSubstr("add FOLDER"));
-  EXPECT_FALSE(std::filesystem::exists("/tmp/likeness_no_such_home"));
+  EXPECT_FALSE(std::filesystem::exists(path));
 }
 
 }  // namespace
