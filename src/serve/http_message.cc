@@ -116,6 +116,7 @@ void RequestReader::Feed(std::string_view bytes) {
   }
   std::string left(rest);
   held.clear();
+  if (error_) return;  // what follows is of no use
   if (parser.is_done()) {
     ahead_ = std::move(left);
   } else if (left.size() > limits_.head_bytes) {

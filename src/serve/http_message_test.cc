@@ -97,6 +97,13 @@ TEST(RequestReaderTest, BodyIsBounded) {
     EXPECT_EQ(reader.error().status, 413);
   }
   {
+    // The same with much of the body behind the head: it was once called a line that is too long.
+    RequestReader reader(limits);
+    reader.Feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n" + std::string(60'000, 'x'));
+    ASSERT_EQ(reader.state(), State::kFailed);
+    EXPECT_EQ(reader.error().status, 413);
+  }
+  {
     // By what it turns out to be: many small chunks.
     RequestReader reader(limits);
     std::string bytes = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
