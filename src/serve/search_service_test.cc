@@ -91,7 +91,9 @@ TEST_F(SearchServiceTest, APictureFindsItselfUploadedOrKnown) {
   }
   for (size_t i = 0; i < 20; ++i) {
     EXPECT_EQ(uploaded.results[i].hit.signature, by_signature.results[i].hit.signature) << i;
-    if (i > 0) EXPECT_LE(uploaded.results[i].hit.score, uploaded.results[i - 1].hit.score) << "best first";
+    if (i > 0) {
+      EXPECT_LE(uploaded.results[i].hit.score, uploaded.results[i - 1].hit.score) << "best first";
+    }
   }
 }
 
