@@ -10,17 +10,15 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "base/thread_pool.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
 
 class FileTest : public testing::Test {
  protected:
-  void SetUp() override { std::filesystem::create_directories(folder_); }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-  const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      (std::string("likeness_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
 };
 
 TEST(Status, BlameFollowsTheCode) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "catalog/words.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -31,16 +32,10 @@ Addition File(const std::string& path, std::string_view content, const std::stri
 
 class CatalogTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
-    catalog_ = *Catalog::Open(folder_ / "catalog.sqlite");
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { catalog_ = *Catalog::Open(folder_ / "catalog.sqlite"); }
 
-  const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      (std::string("catalog_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
   std::unique_ptr<Catalog> catalog_;
 };
 

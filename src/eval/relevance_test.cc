@@ -10,6 +10,7 @@
 #include "base/random.h"
 #include "eval/picture_encoder.h"
 #include "image/encode.h"
+#include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
 namespace likeness {
@@ -37,8 +38,8 @@ class RelevanceTest : public testing::Test {
  protected:
   // red, green and blue of six pictures each, one file that is no picture, and a class of one.
   static void SetUpTestSuite() {
-    folder_ = new fs::path(fs::path(testing::TempDir()) / "relevance_test");
-    fs::remove_all(*folder_);
+    scratch_ = new ScratchFolder;
+    folder_ = new fs::path(scratch_->path());
     const std::vector<std::string> names = {"red", "green", "blue <&>"};
     for (size_t channel = 0; channel < 3; ++channel) {
       for (size_t i = 0; i < 6; ++i) {
@@ -52,8 +53,8 @@ class RelevanceTest : public testing::Test {
     model_ = new ModelFiles(*model);
   }
   static void TearDownTestSuite() {
-    fs::remove_all(*folder_);
     delete folder_;
+    delete scratch_;
     delete model_;
   }
   static void Write(const std::string& name, const std::string& content) {
@@ -71,9 +72,11 @@ class RelevanceTest : public testing::Test {
     return options;
   }
 
+  static ScratchFolder* scratch_;
   static fs::path* folder_;
   static ModelFiles* model_;
 };
+ScratchFolder* RelevanceTest::scratch_ = nullptr;
 fs::path* RelevanceTest::folder_ = nullptr;
 ModelFiles* RelevanceTest::model_ = nullptr;
 

@@ -15,7 +15,7 @@ namespace likeness {
 enum class Fit {
   kCrop,     // keeps proportions, fills the frame, cuts the longer side off equally at both ends
   kPad,      // keeps proportions, shows everything, fills the rest with the padding color
-  kMild,     // between kCrop and kPad: a picture r times too long is cut to be r^0.3 times too long, then padded
+  kMild,     // between kCrop and kPad: cuts off what is too long, but 18 % of that side at most, then pads
   kStretch,  // shows everything, proportions change
 };
 

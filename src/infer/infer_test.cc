@@ -12,6 +12,7 @@
 #include "infer/model_card.h"
 #include "infer/model_library.h"
 #include "infer/onnx_graph.h"
+#include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
 namespace likeness {
@@ -22,11 +23,7 @@ using testing::HasSubstr;
 
 class InferTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::filesystem::remove_all(folder_);
-    model_ = *InstallTinyModel(folder_, "tiny");
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
+  void SetUp() override { model_ = *InstallTinyModel(folder_, "tiny"); }
 
   // The code and message of loading with the card changed.
   std::string Refusal(const std::function<void(ModelCard&)>& change, std::string_view layer = {}) {
@@ -36,9 +33,8 @@ class InferTest : public testing::Test {
     return CodeName(status) + ": " + MessageOf(status);
   }
 
-  const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      (std::string("likeness_infer_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
   ModelFiles model_;
 };
 

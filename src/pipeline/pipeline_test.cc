@@ -14,6 +14,7 @@
 #include "pipeline/fingerprint.h"
 #include "pipeline/open_snapshot.h"
 #include "support/odd_files.h"
+#include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
 namespace likeness {
@@ -35,13 +36,11 @@ class FixedClock final : public Clock {
 class PipelineTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(home_path_);
     Configure("");
     ASSERT_TRUE(InstallTinyModel(home_path_ / "models", "tiny").ok());
     home_ = *Home::Open(home_path_, true);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Configure(const std::string& sections) {
     const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n" + sections;
@@ -61,9 +60,8 @@ class PipelineTest : public testing::Test {
   }
   IndexReport Index() { return **BuildIndex(*home_, *BuildFeatures(*home_, *CurrentFeatures(*home_)), {}); }
 
-  const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      (std::string("pipeline_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
   const std::filesystem::path home_path_ = folder_ / "home", pictures_ = folder_ / "pictures";
   std::unique_ptr<Home> home_;
 };

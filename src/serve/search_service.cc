@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "image/decode.h"
+#include "kernel/half.h"
 #include "pipeline/binarizers.h"
 #include "pipeline/open_snapshot.h"
 
@@ -185,6 +186,10 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   if (request.deadline.Passed()) return absl::DeadlineExceededError("the time for this request is over");
   std::vector<float> vector(extractor->dimension());
   LIKENESS_RETURN_IF_ERROR(extractor->Extract(tensor, 1, vector));
+  // Through the half precision that features are kept in, so that a stored picture is at distance 0 from itself.
+  std::vector<uint16_t> halves(vector.size());
+  FloatToHalf(vector, halves);
+  HalfToFloat(halves, vector);
   DeepCode code = serving.binarizer.Encode(vector);
   answer.ms.feature = watch.Milliseconds();
   return code;

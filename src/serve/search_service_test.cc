@@ -12,6 +12,7 @@
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
 #include "support/odd_files.h"
+#include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
 namespace likeness {
@@ -24,13 +25,11 @@ using testing::SizeIs;
 class SearchServiceTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::filesystem::remove_all(folder_);
     const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n";
     ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "likeness.toml", AsBytes(toml)).ok());
     ASSERT_TRUE(InstallTinyModel(folder_ / "home" / "models", "tiny").ok());
     home_ = *Home::Open(folder_ / "home", true);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   void Write(int i) {
     ASSERT_TRUE(WriteFileAtomic(folder_ / "pictures" / ("p" + std::to_string(i) + ".jpg"), AsBytes(Picture(i))).ok());
@@ -62,9 +61,8 @@ class SearchServiceTest : public testing::Test {
     return request;
   }
 
-  const std::filesystem::path folder_ =
-      std::filesystem::path(testing::TempDir()) /
-      (std::string("service_") + testing::UnitTest::GetInstance()->current_test_info()->name());
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
   std::unique_ptr<Home> home_;
 };
 

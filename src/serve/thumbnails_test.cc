@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/file.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -18,9 +19,6 @@ Signature Numbered(int i) { return Signature::Of(AsBytes("picture " + std::to_st
 
 class ThumbnailsTest : public testing::Test {
  protected:
-  ThumbnailsTest() { std::filesystem::remove_all(folder_); }
-  ~ThumbnailsTest() override { std::filesystem::remove_all(folder_); }
-
   Thumbnails::Make Counting(size_t size) {
     return [this, size] {
       ++made_;
@@ -31,7 +29,8 @@ class ThumbnailsTest : public testing::Test {
     return thumbnails.Get(Numbered(i), 64, Deadline::Never(), Counting(size)).ok();
   }
 
-  const std::filesystem::path folder_ = std::filesystem::path(testing::TempDir()) / "likeness_thumbnails";
+  const ScratchFolder scratch_;
+  const std::filesystem::path folder_ = scratch_.path();
   Metrics metrics_;
   std::atomic<int> made_ = 0;
 };

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "tests/fault/process.h"
 #include "tests/support/odd_files.h"
+#include "tests/support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -20,7 +21,7 @@ constexpr int kOdd = 200;
 
 TEST(BadInput, NeverStopsARunAndIsListedWithItsReason) {
   if (ModelIsMissing()) GTEST_SKIP();
-  const ScratchFolder scratch("bad_input");
+  const ScratchFolder scratch;
   const auto pictures = std::filesystem::canonical(scratch.path()) / "pictures";
   for (int i = 0; i < kGood; ++i) {
     ASSERT_TRUE(WriteFileAtomic(pictures / ("good" + std::to_string(i) + ".jpg"), AsBytes(MakeJpeg(i, 240, 180))).ok());

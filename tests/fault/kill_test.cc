@@ -12,6 +12,7 @@
 #include "base/random.h"
 #include "tests/fault/process.h"
 #include "tests/support/odd_files.h"
+#include "tests/support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -52,7 +53,7 @@ TEST(Kill, AtAnyMomentLosesNothingAndChangesNothing) {
   const uint64_t seed = std::random_device{}();
   std::cout << "seed " << seed << "\n";
   Random random(seed);
-  const ScratchFolder scratch("kill");
+  const ScratchFolder scratch;
   const auto pictures = scratch.path() / "pictures";
   for (int i = 0; i < kPictures; ++i) {
     ASSERT_TRUE(WriteFileAtomic(pictures / (std::to_string(i) + ".jpg"), AsBytes(MakeJpeg(i, 200, 150))).ok());
@@ -93,7 +94,7 @@ TEST(Kill, AtAnyMomentLosesNothingAndChangesNothing) {
 
 TEST(Again, ComputesNothingTwice) {
   if (ModelIsMissing()) GTEST_SKIP();
-  const ScratchFolder scratch("again");
+  const ScratchFolder scratch;
   const auto pictures = scratch.path() / "pictures";
   for (int i = 0; i < 20; ++i) {
     ASSERT_TRUE(WriteFileAtomic(pictures / (std::to_string(i) + ".jpg"), AsBytes(MakeJpeg(i, 200, 150))).ok());

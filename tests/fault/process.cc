@@ -55,14 +55,6 @@ ProcessResult RunLikeness(const std::vector<std::string>& arguments,
   return result;
 }
 
-ScratchFolder::ScratchFolder(const std::string& name)
-    : path_(std::filesystem::temp_directory_path() / ("likeness_" + name + "_" + std::to_string(::getpid()))) {
-  std::filesystem::remove_all(path_);
-  std::filesystem::create_directories(path_);
-}
-
-ScratchFolder::~ScratchFolder() { std::filesystem::remove_all(path_); }
-
 bool ModelIsMissing() {
   const ProcessResult list = RunLikeness({"model", "list", "--json"});
   const nlohmann::json json = list.LastLine();

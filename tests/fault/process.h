@@ -23,17 +23,6 @@ struct ProcessResult {
 ProcessResult RunLikeness(const std::vector<std::string>& arguments,
                           std::optional<std::chrono::microseconds> kill_after = std::nullopt);
 
-// A folder of the test's own, empty at first, removed at the end.
-class ScratchFolder {
- public:
-  explicit ScratchFolder(const std::string& name);
-  ~ScratchFolder();
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
-
 // True, with a message, where the default model has not been prepared: the test should be skipped.
 bool ModelIsMissing();
 
