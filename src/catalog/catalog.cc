@@ -96,6 +96,19 @@ class SqlCatalog final : public Catalog {
     return found;
   }
 
+  absl::StatusOr<std::vector<std::string>> Paths(const Signature& signature) override {
+    std::vector<std::string> paths;
+    LIKENESS_RETURN_IF_ERROR(pool_.Read([&](soci::session& session) -> absl::Status {
+      const std::string hex = signature.Hex();
+      std::string path;
+      soci::statement select = (session.prepare << "SELECT path FROM sources WHERE signature = :hex ORDER BY path",
+                                soci::use(hex), soci::into(path));
+      for (bool more = select.execute(true); more; more = select.fetch()) paths.push_back(path);
+      return absl::OkStatus();
+    }));
+    return paths;
+  }
+
   absl::StatusOr<std::vector<std::optional<uint64_t>>> PinDigests(std::span<const std::string> ids) override {
     std::vector<std::optional<uint64_t>> found(ids.size());
     LIKENESS_RETURN_IF_ERROR(pool_.Read([&](soci::session& session) -> absl::Status {
@@ -349,8 +362,9 @@ class SqlCatalog final : public Catalog {
     const int width = static_cast<int>(image.width), height = static_cast<int>(image.height);
     session << "INSERT INTO images (signature, format, bytes, width, height, epoch, location, reason)"
                " VALUES (:signature, :format, :bytes, :width, :height, :epoch, :location, :reason)"
-               " ON CONFLICT (signature) DO UPDATE SET location = excluded.location WHERE NOT EXISTS"
-               " (SELECT 1 FROM sources WHERE sources.signature = excluded.signature)",
+               " ON CONFLICT (signature) DO UPDATE SET location = excluded.location, format = excluded.format,"
+               " width = excluded.width, height = excluded.height, reason = excluded.reason WHERE shard IS NULL"
+               " AND (reason <> '' OR NOT EXISTS (SELECT 1 FROM sources WHERE sources.signature = excluded.signature))",
         soci::use(signature), soci::use(image.format), soci::use(bytes), soci::use(width), soci::use(height),
         soci::use(epoch), soci::use(image.location), soci::use(image.reason);
   }

@@ -80,10 +80,12 @@ class Catalog {
 
   // For each path, what is recorded of it.
   virtual absl::StatusOr<std::vector<std::optional<SourceRecord>>> Sources(std::span<const std::string> paths) = 0;
+  // Every path that held these bytes when it was last looked at, sorted.
+  virtual absl::StatusOr<std::vector<std::string>> Paths(const Signature& signature) = 0;
   // For each pin identifier, the digest of the pin as it is recorded (PinDigest), or none.
   virtual absl::StatusOr<std::vector<std::optional<uint64_t>>> PinDigests(std::span<const std::string> ids) = 0;
-  // Records all in one transaction. A source or pin that is known is replaced; an image that is known is kept, except
-  // that a location takes the place of one that has no source any more.
+  // Records all in one transaction. A source or pin that is known is replaced. An image that is known is kept as it is,
+  // but one in quarantine that belongs to no shard is looked at with new eyes.
   virtual absl::Status Record(std::span<const Addition> additions) = 0;
 
   virtual absl::StatusOr<CatalogCounts> Counts() = 0;

@@ -73,7 +73,7 @@ TEST_F(CatalogTest, AFileWithNewBytesLeavesTheOldImageUnpinned) {
   EXPECT_THAT(*catalog_->Unpinned(), ElementsAre(Of("one")));
   ASSERT_TRUE(catalog_->Record(std::vector{File("back.jpg", "one")}).ok());
   EXPECT_THAT(*catalog_->Unpinned(), IsEmpty());
-  EXPECT_EQ((*catalog_->Image(Of("one")))->location, "file:back.jpg") << "its old file holds other bytes now";
+  EXPECT_THAT(*catalog_->Paths(Of("one")), ElementsAre("back.jpg")) << "its old file holds other bytes now";
 }
 
 TEST_F(CatalogTest, FilterTakesWordBeginningsBoardAndBoth) {
@@ -105,6 +105,16 @@ TEST_F(CatalogTest, QuarantineListsSourcesWithReasons) {
   const CatalogCounts counts = *catalog_->Counts();
   EXPECT_EQ(counts.images, 0u);
   EXPECT_EQ(counts.quarantined, 2u);
+}
+
+TEST_F(CatalogTest, ARefusedPictureMayBeLookedAtAgain) {
+  Addition refused = File("a.jpg", "one");
+  refused.image->reason = "too large";
+  ASSERT_TRUE(catalog_->Record(std::vector{refused}).ok());
+  EXPECT_EQ(catalog_->Counts()->images, 0u);
+  ASSERT_TRUE(catalog_->Record(std::vector{File("a.jpg", "one")}).ok());
+  EXPECT_EQ(catalog_->Counts()->images, 1u);
+  EXPECT_EQ((*catalog_->Image(Of("one")))->reason, "");
 }
 
 TEST_F(CatalogTest, ShardsAreMadeOnceAndWhole) {

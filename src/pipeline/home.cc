@@ -56,29 +56,37 @@ absl::StatusOr<std::filesystem::path> Home::ScratchFile(const std::string& name)
   return path_ / "scratch" / (std::to_string(::getpid()) + "_" + std::to_string(counter++) + "_" + name);
 }
 
-absl::StatusOr<std::string> Home::ReadImage(const ImageRecord& image) const {
-  std::string bytes;
-  if (image.location.starts_with("file:")) {
-    const std::filesystem::path path = image.location.substr(5);
-    absl::StatusOr<std::string> content = ReadFile(path, config_.image.max_bytes);
-    if (absl::IsNotFound(content.status())) {
-      std::error_code error;
-      if (!std::filesystem::exists(path.parent_path(), error)) {
-        return absl::UnavailableError("the folder " + path.parent_path().string() +
-                                      " is not there: is its disk mounted?");
-      }
-      return absl::NotFoundError("its file is gone: " + path.string());
+absl::StatusOr<std::string> Home::ReadFrom(const std::filesystem::path& file, const Signature& signature) const {
+  absl::StatusOr<std::string> content = ReadFile(file, config_.image.max_bytes);
+  if (absl::IsNotFound(content.status())) {
+    std::error_code error;
+    if (!std::filesystem::exists(file.parent_path(), error)) {
+      return absl::UnavailableError("the folder " + file.parent_path().string() +
+                                    " is not there: is its disk mounted?");
     }
-    LIKENESS_RETURN_IF_ERROR(content.status());
-    bytes = *std::move(content);
-  } else {
-    LIKENESS_ASSIGN_OR_RETURN(const Blob blob, objects_->Get(image.location.substr(image.location.find(':') + 1)));
-    bytes = AsText(blob.bytes());
+    return absl::NotFoundError("its file is gone: " + file.string());
   }
-  if (Signature::Of(AsBytes(bytes)) != image.signature) {
-    return absl::FailedPreconditionError("its file has changed since it was added: " + image.location.substr(5));
+  if (content.ok() && Signature::Of(AsBytes(*content)) != signature) {
+    return absl::FailedPreconditionError("its file has changed since it was added: " + file.string());
   }
-  return bytes;
+  return content;
+}
+
+absl::StatusOr<std::string> Home::ReadImage(const ImageRecord& image) const {
+  const std::string place = image.location.substr(image.location.find(':') + 1);
+  if (!image.location.starts_with("file:")) {
+    LIKENESS_ASSIGN_OR_RETURN(const Blob blob, objects_->Get(place));
+    if (Signature::Of(blob.bytes()) != image.signature)
+      return absl::DataLossError("the kept copy is damaged: " + place);
+    return std::string(AsText(blob.bytes()));
+  }
+  absl::StatusOr<std::string> content = ReadFrom(place, image.signature);
+  if (content.ok() || absl::IsOutOfRange(content.status())) return content;
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<std::string> paths, catalog_->Paths(image.signature));
+  for (const std::string& path : paths) {
+    if (absl::StatusOr<std::string> other = ReadFrom(path, image.signature); other.ok()) return other;
+  }
+  return content;
 }
 
 }  // namespace likeness

@@ -32,12 +32,16 @@ class Home {
   // file; what a killed process left is removed when the home is next opened.
   absl::StatusOr<std::filesystem::path> ScratchFile(const std::string& name) const;
 
-  // The original bytes of an image, wherever they lie, checked against the signature. Errors: NotFound (its file is
-  // gone), FailedPrecondition (its file now holds other bytes: add it again), OutOfRange (larger than the limit).
+  // The original bytes of an image, wherever they lie, checked against the signature; when its first file is gone or
+  // holds other bytes, those of any other path that had them. Errors: NotFound (its file is gone), FailedPrecondition
+  // (its file now holds other bytes: add it again), OutOfRange (larger than the limit), Unavailable (the folder is
+  // gone).
   absl::StatusOr<std::string> ReadImage(const ImageRecord& image) const;
 
  private:
   Home(std::filesystem::path path, ModelLibrary models) : path_(std::move(path)), models_(std::move(models)) {}
+
+  absl::StatusOr<std::string> ReadFrom(const std::filesystem::path& file, const Signature& signature) const;
 
   std::filesystem::path path_;
   Config config_;

@@ -146,6 +146,32 @@ TEST_F(PipelineTest, AChangedFileIsRefusedUntilItIsAddedAgain) {
   EXPECT_THAT(*home_->catalog().Unpinned(), testing::ElementsAre(before));
 }
 
+TEST_F(PipelineTest, APictureThatMovedIsFoundWhereItIsNow) {
+  MakePictures(0, 1);
+  Add();
+  const ImageRecord image = **home_->catalog().Image(Signature::Of(AsBytes(MakeJpeg(0, 40, 30))));
+  std::filesystem::create_directories(pictures_ / "elsewhere");
+  std::filesystem::rename(pictures_ / "p0.jpg", pictures_ / "elsewhere" / "p0.jpg");
+  EXPECT_EQ(home_->ReadImage(image).status().code(), absl::StatusCode::kNotFound);
+  Add();
+  EXPECT_EQ(*home_->ReadImage(image), MakeJpeg(0, 40, 30));
+}
+
+TEST_F(PipelineTest, NewLimitsLookAgainAtWhatTheOldOnesRefused) {
+  Configure("[image]\nmax_pixels = 100\n");
+  home_ = *Home::Open(home_path_, false);
+  MakePictures(0, 1);
+  Add();
+  EXPECT_EQ(home_->catalog().Counts()->images, 0u);
+  Configure("");
+  home_ = *Home::Open(home_path_, false);
+  const auto later = std::filesystem::last_write_time(pictures_ / "p0.jpg") + std::chrono::seconds(1);
+  std::filesystem::last_write_time(pictures_ / "p0.jpg", later);
+  Add();
+  EXPECT_EQ(home_->catalog().Counts()->images, 1u);
+  EXPECT_EQ(Fingerprint().work.computed, 1u);
+}
+
 TEST_F(PipelineTest, AFeatureIsComputedOnceAndADaysWorkTouchesThatDay) {
   MakePictures(0, 10);
   Add("2026-11-21");
