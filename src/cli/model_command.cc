@@ -57,8 +57,8 @@ absl::StatusOr<CommandOutput> RunList(const CommonFlags& common) {
     output.json["models"].push_back(ModelJson(model));
     output.text += model.card.name + (model.card.name == kDefaultModel ? " (default)" : "") + ": " +
                    std::to_string(model.card.dimension) + " floats from layer " + model.card.layer + ", " +
-                   std::to_string(model.card.input.width) + " x " + std::to_string(model.card.input.height) + ", " +
-                   model.card.licence + "\n";
+                   std::to_string(model.card.input.width) + " x " + std::to_string(model.card.input.height) +
+                   (model.card.licence.empty() ? "" : ", " + model.card.licence) + "\n";
   }
   if (output.text.empty()) output.text = "no model is ready: run scripts/prepare-models\n";
   if (!output.json["catalogue"].empty()) {
