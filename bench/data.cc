@@ -7,6 +7,8 @@
 
 #include "bench/report.h"
 #include "infer/model_library.h"
+#include "pipeline/add.h"
+#include "pipeline/fingerprint.h"
 
 namespace likeness {
 
@@ -30,6 +32,24 @@ std::unique_ptr<DeepExtractor> DefaultExtractor(size_t threads) {
   auto extractor = DeepExtractor::Create(*model, options);
   if (!extractor.ok()) BenchFail(MessageOf(extractor.status()));
   return *std::move(extractor);
+}
+
+IngestedHome IngestFolders(const std::filesystem::path& path, const std::vector<std::filesystem::path>& folders) {
+  auto home = Home::Open(path, /*create=*/true);
+  if (!home.ok()) BenchFail(MessageOf(home.status()));
+  const AddOptions options{false, (*home)->config().threads};
+  for (const auto& folder : folders) {
+    if (const auto added = AddFolder(**home, folder, options, {}); !added.ok()) BenchFail(MessageOf(added.status()));
+  }
+  const auto extractors = CurrentExtractors(**home);
+  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
+  const auto run = RunFingerprint(**home, *extractors, {});
+  if (!run.ok()) BenchFail(MessageOf(run.status()));
+  const auto features = BuildFeatures(**home, run->features);
+  if (!features.ok()) BenchFail(MessageOf(features.status()));
+  const auto index = BuildIndex(**home, *features, {});
+  if (!index.ok()) BenchFail(MessageOf(index.status()));
+  return {*std::move(home), (*index)->release.images()};
 }
 
 ScratchHome::ScratchHome(const std::string& name)

@@ -18,7 +18,6 @@
 #include "feature/deep.h"
 #include "image/decode.h"
 #include "pipeline/add.h"
-#include "pipeline/fingerprint.h"
 #include "serve/search_service.h"
 
 namespace likeness {
@@ -54,26 +53,16 @@ struct Ingest {
 Ingest WholePipeline(const std::filesystem::path& folder, const std::filesystem::path& picture) {
   const ScratchHome scratch("ingest");
   const Stopwatch watch;
-  auto home = Home::Open(scratch.path(), /*create=*/true);
-  if (!home.ok()) BenchFail(MessageOf(home.status()));
-  const AddOptions options{false, (*home)->config().threads};
-  if (const auto added = AddFolder(**home, folder, options, {}); !added.ok()) BenchFail(MessageOf(added.status()));
-  const auto extractors = CurrentExtractors(**home);
-  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
-  const auto run = RunFingerprint(**home, *extractors, {});
-  if (!run.ok()) BenchFail(MessageOf(run.status()));
-  const auto features = BuildFeatures(**home, run->features);
-  if (!features.ok()) BenchFail(MessageOf(features.status()));
-  const auto index = BuildIndex(**home, *features, {});
-  if (!index.ok()) BenchFail(MessageOf(index.status()));
+  const IngestedHome ingested = IngestFolders(scratch.path(), {folder});
+  Home& home = *ingested.home;
   Ingest result;
   result.seconds = watch.Milliseconds() / 1000;
-  result.images = (*index)->release.images();
+  result.images = ingested.images;
 
   const Stopwatch again;
-  const auto nothing = AddFolder(**home, folder, options, {});
+  const auto nothing = AddFolder(home, folder, {false, home.config().threads}, {});
   result.again_seconds = again.Milliseconds() / 1000;
-  const auto service = SearchService::Open(**home, 1);
+  const auto service = SearchService::Open(home, 1);
   const auto bytes = ReadFile(picture);
   SearchRequest request;
   request.image = AsBytes(*bytes);

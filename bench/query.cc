@@ -24,9 +24,6 @@
 #include "bench/data.h"
 #include "bench/report.h"
 #include "image/encode.h"
-#include "pipeline/add.h"
-#include "pipeline/fingerprint.h"
-#include "pipeline/home.h"
 
 namespace likeness {
 namespace {
@@ -66,23 +63,6 @@ void FillUp(const std::filesystem::path& folder, size_t count) {
       BenchFail("cannot write pictures to " + folder.string());
     }
   }
-}
-
-void Ingest(const std::filesystem::path& path, const std::vector<std::filesystem::path>& folders) {
-  const auto home = Home::Open(path, /*create=*/true);
-  if (!home.ok()) BenchFail(MessageOf(home.status()));
-  for (const auto& folder : folders) {
-    const auto added = AddFolder(**home, folder, {false, (*home)->config().threads}, {});
-    if (!added.ok()) BenchFail(MessageOf(added.status()));
-  }
-  const auto extractors = CurrentExtractors(**home);
-  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
-  const auto run = RunFingerprint(**home, *extractors, {});
-  if (!run.ok()) BenchFail(MessageOf(run.status()));
-  const auto features = BuildFeatures(**home, run->features);
-  if (!features.ok()) BenchFail(MessageOf(features.status()));
-  const auto index = BuildIndex(**home, *features, {});
-  if (!index.ok()) BenchFail(MessageOf(index.status()));
 }
 
 // `likeness serve` as a process of its own.
@@ -193,11 +173,11 @@ int Run() {
   const std::filesystem::path data = BenchData(), homes = LIKENESS_BENCH_HOMES;
   const std::filesystem::path products = data / "products" / "images";
   const std::vector<std::filesystem::path> pictures = FilesBelow(products);
-  Ingest(homes / "products", {products});
+  IngestFolders(homes / "products", {products});
   const size_t real = FilesBelow(data).size();
   const auto filling = homes / "filling";
   if (!std::filesystem::exists(filling)) FillUp(filling, real < kColdImages ? kColdImages - real : 0);
-  Ingest(homes / "cold", {data / "products" / "images", data / "clothing", data / "ccp" / "photos", filling});
+  IngestFolders(homes / "cold", {data / "products" / "images", data / "clothing", data / "ccp" / "photos", filling});
 
   BenchReport report("query");
   MeasureQueries(homes / "products", pictures, report);

@@ -9,46 +9,10 @@
 #include <cerrno>
 #include <system_error>
 
+#include "base/descriptor.h"
+
 namespace likeness {
 namespace {
-
-// Closes on leaving the scope; reads go through it, writes close explicitly to see the error.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-  int Close() {
-    const int fd = fd_;
-    fd_ = -1;
-    return ::close(fd);
-  }
-
- private:
-  int fd_;
-};
-
-absl::Status WriteAll(int fd, std::span<const std::byte> bytes, const std::string& action) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return ErrnoStatus(errno, action);
-    }
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
-}
-
-// Makes the new directory entry durable. Some file systems refuse to sync a folder; the rename stands all the same.
-void SyncFolder(const std::filesystem::path& folder) {
-  const Descriptor fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() >= 0) (void)::fsync(fd.get());
-}
 
 absl::StatusOr<std::filesystem::path> WriteTemporary(const std::filesystem::path& path,
                                                      std::span<const std::byte> bytes) {

@@ -77,7 +77,7 @@ std::vector<std::string> WordsOf(std::string_view text) {
   }
   end_word();
   std::ranges::sort(words);
-  words.erase(std::ranges::unique(words).begin(), words.end());
+  words.erase(std::unique(words.begin(), words.end()), words.end());
   return words;
 }
 

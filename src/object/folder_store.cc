@@ -12,6 +12,7 @@
 #include <system_error>
 
 #include "base/bytes.h"
+#include "base/descriptor.h"
 #include "base/file.h"
 
 namespace likeness {
@@ -22,46 +23,11 @@ constexpr char kLock[] = ".lock";
 constexpr uint64_t kDigestBytes = 1 << 20;  // Up to here the etag is a digest of the content.
 constexpr size_t kCopyBytes = 1 << 20;
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-absl::Status WriteAll(int fd, std::span<const std::byte> bytes, const std::string& action) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      return ErrnoStatus(errno, action);
-    }
-    bytes = bytes.subspan(static_cast<size_t>(written));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status Lock(int fd, int operation, const std::string& action) {
   while (::flock(fd, operation) != 0) {
     if (errno != EINTR) return ErrnoStatus(errno, action);
   }
   return absl::OkStatus();
-}
-
-// Some file systems refuse to sync a folder; the rename stands all the same.
-void SyncFolder(const std::filesystem::path& folder) {
-  const Descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() >= 0) (void)::fsync(fd.get());
 }
 
 // A file under .incoming, locked as long as its writer lives; what is found there unlocked is a leftover.

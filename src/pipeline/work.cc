@@ -43,8 +43,10 @@ absl::StatusOr<std::vector<FeatureShard>> OpenParts(Home& home, const FeatureKey
     const std::optional<ObjectKey> key = ObjectKey::Parse(object.key);
     if (!key || key->kind != ObjectKey::Kind::kFeaturePart) continue;
     next_part = std::max(next_part, key->part + 1);
-    LIKENESS_ASSIGN_OR_RETURN(Blob blob, home.objects().Get(object.key));
-    absl::StatusOr<FeatureShard> part = FeatureShard::Open(std::move(blob));
+    absl::StatusOr<Blob> blob = home.objects().Get(object.key);
+    if (absl::IsNotFound(blob.status())) continue;  // Another process has joined the cell meanwhile.
+    LIKENESS_RETURN_IF_ERROR(blob.status());
+    absl::StatusOr<FeatureShard> part = FeatureShard::Open(*std::move(blob));
     if (part.ok()) {
       if (const absl::Status sum = part->VerifyChecksum(); !sum.ok()) part = sum;
     }

@@ -45,8 +45,8 @@ std::vector<Hit> MergeHits(std::span<std::vector<Hit>> lists, size_t k) {
   };
   std::ranges::sort(all, better);
   // An image lies in one segment only, except while a shard is built anew: its best hit stands.
-  const auto repeated = std::ranges::unique(all, {}, &Hit::signature);
-  all.erase(repeated.begin(), repeated.end());
+  const auto same = [](const Hit& a, const Hit& b) { return a.signature == b.signature; };
+  all.erase(std::unique(all.begin(), all.end(), same), all.end());
   if (all.size() > k) all.resize(k);
   return all;
 }
