@@ -52,6 +52,16 @@ TEST(RequestReaderTest, ReadsChunksHoweverTheyAreCut) {
   }
 }
 
+TEST(RequestReaderTest, ALastChunkMayComeByteByByte) {  // An assertion of Beast ended the process.
+  for (const std::string body : {"0\r\n\r\n", "1\r\n!\r\n0\r\n\r\n", "5\r\nhello\r\n00\r\n\r\n"}) {
+    const std::string bytes = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + body;
+    for (size_t piece = 1; piece <= bytes.size(); ++piece) {
+      RequestReader reader({});
+      EXPECT_EQ(FeedAll(reader, bytes, piece), State::kComplete) << body << " in pieces of " << piece;
+    }
+  }
+}
+
 TEST(RequestReaderTest, KeepsWhatIsAheadForTheNextRequest) {
   RequestReader reader({});
   const std::string get = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
