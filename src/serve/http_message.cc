@@ -10,7 +10,14 @@ namespace {
 
 namespace http = boost::beast::http;
 
-constexpr size_t kLastChunkBytes = 5;  // "0\r\n\r\n"
+// Whether these bytes of a chunked body may be a last chunk, "0\r\n\r\n", of which not all is here. Beast 1.74 asserts
+// that one whose beginning it has seen comes back whole.
+bool BeginsLastChunk(std::string_view bytes) {
+  constexpr size_t kWhole = 5;
+  if (bytes.size() >= kWhole) return false;
+  if (bytes.starts_with("\r\n")) bytes.remove_prefix(2);
+  return bytes.empty() || bytes.front() == '0' || bytes == "\r";
+}
 
 std::string_view View(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -87,8 +94,7 @@ void RequestReader::Feed(std::string_view bytes) {
   if (joined) held.append(bytes);
   std::string_view rest = joined ? std::string_view(held) : bytes;
   while (!rest.empty() && !parser.is_done() && !error_) {
-    // Beast 1.74 asserts that a last chunk which it has seen the beginning of comes back with all of its 5 bytes.
-    if (parser.is_header_done() && parser.chunked() && rest.size() < kLastChunkBytes) break;
+    if (parser.is_header_done() && parser.chunked() && BeginsLastChunk(rest)) break;
     const bool had_head = parser.is_header_done();
     boost::beast::error_code error;
     const size_t used = parser.put(boost::asio::const_buffer(rest.data(), rest.size()), error);
