@@ -10,6 +10,10 @@
 namespace likeness {
 namespace {
 
+// So many vectors of zeros are averaged in: the mean of a few pictures says more of them than of what is to come, and
+// without it a collection of one picture would take all of it off.
+constexpr size_t kMeanPrior = 64;
+
 size_t RoundUp64(size_t n) { return (n + 63) / 64 * 64; }
 
 // 1 / length of the vector; 0 for a vector of zeros.
@@ -36,7 +40,7 @@ Binarizer Binarizer::Train(std::span<const float> vectors, size_t dimension, siz
     }
   }
   std::vector<float> mean(dimension);
-  for (size_t d = 0; d < dimension && count > 0; ++d) mean[d] = static_cast<float>(sum[d] / static_cast<double>(count));
+  for (size_t d = 0; d < dimension; ++d) mean[d] = static_cast<float>(sum[d] / static_cast<double>(count + kMeanPrior));
   if (method == Rotation::kRandom || bits >= dimension || count < 2 * bits) {
     return Binarizer(std::move(mean), RandomRotation(bits, dimension, seed));
   }

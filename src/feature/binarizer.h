@@ -24,11 +24,11 @@ enum class Rotation {
 // STOC 2002). Constant after construction; any thread.
 class Binarizer {
  public:
-  // Trains on `vectors`, n rows of `dimension` floats; n may be 0, and then the mean is zeros. `bits` is rounded up to
-  // a multiple of 64; 0 means the dimension, rounded up the same way. Rows beyond the dimension are further orthonormal
-  // blocks. kLearned with fewer vectors than 2 * bits, or bits not below the dimension, is kRandom.
-  // The same arguments give the same binarizer on every machine.
-  // REQUIRES: dimension > 0, vectors.size() % dimension == 0
+  // Trains on `vectors`, n rows of `dimension` floats; n may be 0. The mean is drawn towards zeros while n is small.
+  // `bits` is rounded up to a multiple of 64; 0 means the dimension, rounded up the same way. Rows beyond the dimension
+  // are further orthonormal blocks. kLearned with fewer vectors than 2 * bits, or bits not below the dimension, is
+  // kRandom. The same arguments give the same binarizer on every machine. REQUIRES: dimension > 0, vectors.size() %
+  // dimension == 0
   static Binarizer Train(std::span<const float> vectors, size_t dimension, size_t bits, uint64_t seed,
                          Rotation method = Rotation::kRandom);
 

@@ -95,6 +95,19 @@ TEST_F(SearchServiceTest, APictureFindsItselfUploadedOrKnown) {
   }
 }
 
+TEST_F(SearchServiceTest, ACollectionOfOneOrTwoPicturesAnswersSensibly) {
+  Ingest(1);
+  const std::string picture = Picture(0);
+  const SearchAnswer alone = *Service()->Search(Upload(picture));
+  ASSERT_THAT(alone.results, SizeIs(1));
+  EXPECT_NEAR(alone.results[0].hit.score.value, 1, 1e-3);
+  Ingest(2);
+  const SearchAnswer two = *Service()->Search(Upload(picture));
+  ASSERT_THAT(two.results, SizeIs(2));
+  EXPECT_EQ(two.results[0].hit.signature, SignatureOf(0));
+  EXPECT_GT(two.results[1].hit.score.value, -0.5f) << "the other picture is not its opposite";
+}
+
 TEST_F(SearchServiceTest, FiltersHideImagesAndNothingElse) {
   Ingest(20);
   const auto service = Service();
