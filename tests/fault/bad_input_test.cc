@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <iostream>
 #include <map>
 #include <set>
 
@@ -42,6 +43,7 @@ TEST(BadInput, NeverStopsARunAndIsListedWithItsReason) {
     ASSERT_EQ(result.exit_code, 0) << arguments[2];
     peak = std::max(peak, result.peak_bytes);
   }
+  std::cout << "peak resident memory " << (peak >> 20) << " MiB\n";
   EXPECT_LT(peak, uint64_t{1} << 30) << "resident bytes";
 
   const nlohmann::json status = RunLikeness({"--home", home, "status", "--json"}).LastLine();
