@@ -34,7 +34,7 @@ double BareLoop(const std::vector<std::filesystem::path>& pictures, const DeepEx
   ParallelFor(pictures.size(), threads, [&](size_t i) {
     const auto bytes = ReadFile(pictures[i]);
     if (!bytes.ok()) return;
-    const auto pixels = DecodeImage(AsBytes(*bytes), {}, extractor.decode_at_least());
+    const auto pixels = DecodeImage(AsBytes(*bytes), {}, extractor.decode_size());
     if (!pixels.ok()) return;
     std::vector<float> tensor(extractor.tensor_size()), vector(extractor.dimension());
     extractor.Prepare(*pixels, std::nullopt, tensor);

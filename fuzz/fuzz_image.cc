@@ -23,7 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::span bytes(reinterpret_cast<const std::byte*>(data + 1), size - 1);
   const ImageLimits limits = {.max_pixels = 1 << 20, .max_bytes = 1 << 20};
   const auto header = ReadImageHeader(bytes, limits);
-  const auto pixels = DecodeImage(bytes, limits, at_least);
+  const auto pixels = DecodeImage(bytes, limits, at_least == 0 ? kFullSize : DecodeSize{at_least, 0});
   if (!pixels.ok()) {
     LIKENESS_CHECK(BlameOf(pixels.status()) == Blame::kData);
     return 0;

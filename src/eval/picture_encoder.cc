@@ -18,7 +18,7 @@ class DeepEncoder : public PictureEncoder {
   const FeatureKey& key() const override { return extractor_->key(); }
   size_t dimension() const override { return extractor_->dimension(); }
   size_t batch() const override { return extractor_->batch(); }
-  uint32_t decode_at_least() const override { return extractor_->decode_at_least(); }
+  DecodeSize decode_size() const override { return extractor_->decode_size(); }
 
   absl::Status Encode(std::span<const Pixels> pictures, std::span<float> vectors) const override {
     const size_t size = extractor_->tensor_size();
@@ -38,7 +38,7 @@ class HsvHistogram : public PictureEncoder {
   const FeatureKey& key() const override { return key_; }
   size_t dimension() const override { return kHsvBins; }
   size_t batch() const override { return 1; }
-  uint32_t decode_at_least() const override { return kHsvSide; }
+  DecodeSize decode_size() const override { return {kHsvSide, 0}; }
 
   absl::Status Encode(std::span<const Pixels> pictures, std::span<float> vectors) const override {
     LIKENESS_CHECK(vectors.size() == pictures.size() * kHsvBins);

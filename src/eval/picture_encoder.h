@@ -9,6 +9,7 @@
 
 #include "base/status.h"
 #include "feature/deep.h"
+#include "image/decode_size.h"
 #include "image/pixels.h"
 #include "infer/model_library.h"
 #include "types/feature_key.h"
@@ -21,8 +22,8 @@ class PictureEncoder {
   virtual ~PictureEncoder() = default;
   virtual const FeatureKey& key() const = 0;
   virtual size_t dimension() const = 0;
-  virtual size_t batch() const = 0;              // pictures that one Encode handles best
-  virtual uint32_t decode_at_least() const = 0;  // what DecodeImage should be asked for
+  virtual size_t batch() const = 0;            // pictures that one Encode handles best
+  virtual DecodeSize decode_size() const = 0;  // what DecodeImage should be asked for
   // One vector a picture, one after another. REQUIRES: vectors.size() == pictures.size() * dimension()
   // Errors: those of DeepExtractor::Extract.
   virtual absl::Status Encode(std::span<const Pixels> pictures, std::span<float> vectors) const = 0;

@@ -147,8 +147,7 @@ absl::StatusOr<Latencies> TimeQueries(const RelevanceOptions& options, const Lab
     const size_t row = random.Below(set.pictures.size());
     LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(set.pictures[row].path, options.limits.max_bytes));
     Stopwatch watch;
-    LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels,
-                              DecodeImage(AsBytes(bytes), options.limits, encoder.decode_at_least()));
+    LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(AsBytes(bytes), options.limits, encoder.decode_size()));
     LIKENESS_RETURN_IF_ERROR(encoder.Encode({&pixels, 1}, vector));
     const double extraction_ms = watch.Milliseconds();
 

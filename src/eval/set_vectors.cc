@@ -20,9 +20,9 @@ namespace {
 constexpr std::string_view kSignatures = "/signatures";
 constexpr std::string_view kValues = "/values";
 
-absl::StatusOr<Pixels> ReadPicture(const LabelledPicture& picture, const ImageLimits& limits, uint32_t at_least) {
+absl::StatusOr<Pixels> ReadPicture(const LabelledPicture& picture, const ImageLimits& limits, const DecodeSize& size) {
   LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(picture.path, limits.max_bytes));
-  return DecodeImage(AsBytes(bytes), limits, at_least);
+  return DecodeImage(AsBytes(bytes), limits, size);
 }
 
 }  // namespace
@@ -146,7 +146,7 @@ absl::StatusOr<SetVectors> ComputeVectors(const LabelledSet& set, const PictureE
     std::vector<size_t> rows;
     std::vector<std::pair<size_t, std::string>> bad;
     for (const size_t row : part) {
-      auto pixels = ReadPicture(set.pictures[row], limits, encoder.decode_at_least());
+      auto pixels = ReadPicture(set.pictures[row], limits, encoder.decode_size());
       if (pixels.ok()) {
         pictures.push_back(*std::move(pixels));
         rows.push_back(row);

@@ -7,7 +7,7 @@ namespace likeness {
 namespace {
 
 // Raised whenever this code would give other values for the same picture.
-constexpr int kRevision = 1;
+constexpr int kRevision = 2;
 
 constexpr float kLargestHalf = 65504;  // of IEEE 754 binary16
 
@@ -64,14 +64,15 @@ DeepExtractor::DeepExtractor(const ModelCard& card, std::unique_ptr<Model> model
   }
 }
 
-uint32_t DeepExtractor::decode_at_least() const { return std::max(input_.width, input_.height); }
+DecodeSize DeepExtractor::decode_size() const { return StandardSizeFor(std::max(input_.width, input_.height)); }
 
-uint32_t DeepExtractor::decode_at_least(uint32_t full_width, uint32_t full_height, const Region& region) const {
+DecodeSize DeepExtractor::decode_size(uint32_t full_width, uint32_t full_height, const Region& region) const {
   const int32_t side = std::min(region.width, region.height);
-  if (side <= 0) return 0;
+  if (side <= 0) return kFullSize;
   const uint64_t full = std::min(full_width, full_height);
-  const uint64_t wanted = (full * decode_at_least() + static_cast<uint64_t>(side) - 1) / static_cast<uint64_t>(side);
-  return wanted >= full ? 0 : static_cast<uint32_t>(wanted);
+  const uint64_t wanted =
+      (full * std::max(input_.width, input_.height) + static_cast<uint64_t>(side) - 1) / static_cast<uint64_t>(side);
+  return wanted >= full ? kFullSize : DecodeSize{static_cast<uint32_t>(wanted), 0};
 }
 
 void DeepExtractor::Prepare(const Pixels& pixels, const std::optional<Region>& region, std::span<float> tensor) const {

@@ -10,6 +10,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "image/decode_size.h"
 #include "image/pixels.h"
 #include "image/resample.h"
 #include "infer/model.h"
@@ -31,7 +32,7 @@ FeatureKey DeepFeatureKey(const ModelCard& card, const DeepOptions& options = {}
 
 // Pixels to vectors, in two steps so that many pictures can be prepared at once and run as one batch:
 //
-//   pixels = DecodeImage(bytes, limits, extractor->decode_at_least());
+//   pixels = DecodeImage(bytes, limits, extractor->decode_size());
 //   extractor->Prepare(pixels, region, tensor);          // tensor: tensor_size() floats
 //   extractor->Extract(tensors, count, vectors);         // vectors: count * dimension() floats
 //
@@ -51,10 +52,9 @@ class DeepExtractor {
   size_t tensor_size() const { return model_->input_size(); }
   size_t batch() const { return model_->batch(); }  // see Model::batch
 
-  // The shorter side in pixels that DecodeImage should be asked for: for the whole picture, and for a region of a
-  // picture of that full size (0, full size, when the region is too small to allow any reduction).
-  uint32_t decode_at_least() const;
-  uint32_t decode_at_least(uint32_t full_width, uint32_t full_height, const Region& region) const;
+  // What DecodeImage should be asked for: for the whole picture, and for a region of a picture of that full size.
+  DecodeSize decode_size() const;
+  DecodeSize decode_size(uint32_t full_width, uint32_t full_height, const Region& region) const;
 
   // Crops, resizes and normalises into `tensor` (tensor_size() floats). A region is clipped to the picture, and ignored
   // when nothing is left; always finite. REQUIRES: pixels are not empty

@@ -91,11 +91,11 @@ TEST(DeepExtractor, ClipsRegionsAndIgnoresThoseOutside) {
 
 TEST(DeepExtractor, AsksForEnoughPixels) {
   const DeepExtractor extractor = Echo(Card(64, 48));
-  EXPECT_EQ(extractor.decode_at_least(), 64u);
-  EXPECT_EQ(extractor.decode_at_least(1000, 800, {0, 0, 800, 800}), 64u);
-  EXPECT_EQ(extractor.decode_at_least(1000, 800, {0, 0, 400, 500}), 128u);
-  EXPECT_EQ(extractor.decode_at_least(1000, 800, {5, 5, 64, 300}), 0u) << "full size";
-  EXPECT_EQ(extractor.decode_at_least(1000, 800, {5, 5, 0, 0}), 0u);
+  EXPECT_EQ(extractor.decode_size(), kStandardSize);
+  EXPECT_EQ(extractor.decode_size(1000, 800, {0, 0, 800, 800}), (DecodeSize{64, 0}));
+  EXPECT_EQ(extractor.decode_size(1000, 800, {0, 0, 400, 500}), (DecodeSize{128, 0}));
+  EXPECT_EQ(extractor.decode_size(1000, 800, {5, 5, 64, 300}), kFullSize) << "full size";
+  EXPECT_EQ(extractor.decode_size(1000, 800, {5, 5, 0, 0}), kFullSize);
 }
 
 TEST(DeepExtractor, KeyChangesWithWhatChangesVectors) {

@@ -245,10 +245,11 @@ absl::StatusOr<ImageHeader> ReadImageHeader(std::span<const std::byte> bytes, co
   return ImageHeader{opened.width, opened.height, std::string(ImageFormatName(opened.format))};
 }
 
-absl::StatusOr<Pixels> DecodeImage(std::span<const std::byte> bytes, const ImageLimits& limits, uint32_t at_least) {
+absl::StatusOr<Pixels> DecodeImage(std::span<const std::byte> bytes, const ImageLimits& limits,
+                                   const DecodeSize& size) {
   LIKENESS_ASSIGN_OR_RETURN(Opened opened, OpenChecked(bytes, limits));
   VipsImagePtr& image = opened.image;
-  uint32_t shrink = at_least == 0 ? 1 : std::max(1u, std::min(opened.width, opened.height) / at_least);
+  uint32_t shrink = ShrinkFor(size, opened.width, opened.height);
   if (opened.format == ImageFormat::kJpeg && shrink >= 2) {  // the inverse DCT gives 1/2, 1/4 and 1/8 for less work
     const uint32_t in_decoder = shrink >= 8 ? 8 : shrink >= 4 ? 4 : 2;
     image = OpenImage(opened.format, bytes, static_cast<int>(in_decoder));

@@ -18,6 +18,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "image/decode_size.h"
 #include "image/limits.h"
 #include "image/pixels.h"
 
@@ -32,11 +33,10 @@ struct ImageHeader {
 // Reads the header only and checks the limits. A picture whose header is good may still turn out damaged.
 absl::StatusOr<ImageHeader> ReadImageHeader(std::span<const std::byte> bytes, const ImageLimits& limits = {});
 
-// Decodes. With `at_least` above 0 the picture may come reduced, which is faster and takes less memory, but its shorter
-// side is at least `at_least` (or as long as the original's, where that is shorter). 0 means full size.
+// Decodes to a picture of at least `size`. The same bytes and size always give the same pixels.
 // Memory: 3 bytes a pixel of the result; interlaced files and HEIC, AVIF and WebP are decoded whole by their libraries
 // first (up to 8 bytes a pixel of the original).
 absl::StatusOr<Pixels> DecodeImage(std::span<const std::byte> bytes, const ImageLimits& limits = {},
-                                   uint32_t at_least = 0);
+                                   const DecodeSize& size = kFullSize);
 
 }  // namespace likeness

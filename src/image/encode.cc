@@ -44,8 +44,8 @@ absl::StatusOr<std::string> MakeThumbnail(std::span<const std::byte> bytes, cons
   options.width = side(header.width);
   options.height = side(header.height);
   options.fit = Fit::kStretch;
-  LIKENESS_ASSIGN_OR_RETURN(Pixels pixels,
-                            DecodeImage(bytes, limits, scale == 1.0 ? 0 : std::min(options.width, options.height)));
+  const DecodeSize size{std::min(options.width, options.height), std::max(options.width, options.height)};
+  LIKENESS_ASSIGN_OR_RETURN(Pixels pixels, DecodeImage(bytes, limits, size));
   if (pixels.width != options.width || pixels.height != options.height) {
     LIKENESS_ASSIGN_OR_RETURN(pixels, Resample(pixels, std::nullopt, options));
   }

@@ -66,7 +66,7 @@ TEST(Decode, EveryOddFileIsReadOrRefusedWithAReason) {
     EXPECT_EQ(header->width, pixels->width) << file.name;
     EXPECT_EQ(header->height, pixels->height) << file.name;
     EXPECT_EQ(pixels->rgb.size(), size_t{3} * pixels->width * pixels->height) << file.name;
-    const auto reduced = DecodeImage(AsBytes(file.bytes), {}, 4);
+    const auto reduced = DecodeImage(AsBytes(file.bytes), {}, {4, 0});
     ASSERT_TRUE(reduced.ok()) << file.name;
     EXPECT_GE(std::min(reduced->width, reduced->height), std::min({4u, pixels->width, pixels->height})) << file.name;
     EXPECT_EQ(reduced->full_width, pixels->width) << file.name;
@@ -210,12 +210,23 @@ TEST(Decode, ColorsComeToSrgb) {
 TEST(Decode, ReducesButNotBelowWhatIsAskedFor) {
   const std::string jpeg = MakeJpeg(3, 1000, 700);
   for (const uint32_t at_least : {1u, 60u, 87u, 88u, 224u, 350u, 351u, 700u, 5000u}) {
-    const auto pixels = DecodeImage(AsBytes(jpeg), {}, at_least);
+    const auto pixels = DecodeImage(AsBytes(jpeg), {}, {at_least, 0});
     ASSERT_TRUE(pixels.ok());
     EXPECT_GE(std::min(pixels->width, pixels->height), std::min(at_least, 700u));
     EXPECT_LT(std::min(pixels->width, pixels->height), std::max(2 * at_least, 8u) + 700 / 4);
     EXPECT_EQ(pixels->full_width, 1000u);
     EXPECT_EQ(pixels->full_height, 700u);
+  }
+}
+
+TEST(Decode, KeepsBothSidesThatAreAskedFor) {
+  const std::string jpeg = MakeJpeg(3, 1000, 700);
+  const std::vector<std::pair<DecodeSize, uint32_t>> cases = {{{100, 0}, 250},    {{0, 100}, 125},   {{100, 400}, 500},
+                                                              {{100, 501}, 1000}, {{350, 400}, 500}, {kFullSize, 1000}};
+  for (const auto& [size, width] : cases) {
+    const auto pixels = DecodeImage(AsBytes(jpeg), {}, size);
+    ASSERT_TRUE(pixels.ok());
+    EXPECT_NEAR(pixels->width, width, 25) << size.shorter << ", " << size.longer;
   }
 }
 

@@ -76,7 +76,7 @@ absl::StatusOr<std::vector<FeatureShard>> SealedShards(Home& home, const Feature
 Sample Draw(const std::vector<FeatureShard>& shards) {
   Sample sample;
   for (const FeatureShard& shard : shards) sample.available += shard.size();
-  if (!shards.empty()) sample.dimension = shards.front().info().dimension;
+  if (!shards.empty()) sample.dimension = shards.front().info().layout.dimension;
   // Every stride-th image: signatures are digests, so that this is a random sample.
   const uint64_t stride = std::max<uint64_t>(1, sample.available / kBinarizerSample);
   uint64_t position = 0;
@@ -112,7 +112,7 @@ absl::StatusOr<StoredBinarizer> EnsureBinarizer(Home& home, const FeatureKey& fe
   if (shards.empty()) return absl::FailedPreconditionError("no shard of " + feature.ToString() + " is computed yet");
   uint64_t available = 0;
   for (const FeatureShard& shard : shards) available += shard.size();
-  const size_t wanted = home.config().code_bits == 0 ? shards.front().info().dimension : home.config().code_bits;
+  const size_t wanted = home.config().code_bits == 0 ? shards.front().info().layout.dimension : home.config().code_bits;
   const uint64_t bits = (wanted + 63) / 64 * 64;
 
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Stored> stored, ListBinarizers(home, feature));

@@ -54,7 +54,7 @@ Fingerprint Join(std::span<const OpenFeature> features, size_t position) {
     const ImageSize size = feature.shard.image_size(position);
     fingerprint.width = static_cast<uint32_t>(size.width);
     fingerprint.height = static_cast<uint32_t>(size.height);
-    std::vector<float> vector(feature.shard.info().dimension);
+    std::vector<float> vector(feature.shard.info().layout.dimension);
     HalfToFloat(feature.shard.halves(position), vector);
     fingerprint.deep.push_back({feature.key, feature.binarizer->Encode(vector)});
   }

@@ -29,8 +29,8 @@ FeatureShardInfo InfoOf(const CellWork& cell, const ShardId& shard) {
   FeatureShardInfo info;
   info.feature = cell.extractor->key();
   info.shard = shard;
-  info.dtype = Dtype::kF16;
-  info.dimension = static_cast<uint32_t>(cell.extractor->dimension());
+  info.layout.dtype = Dtype::kF16;
+  info.layout.dimension = static_cast<uint32_t>(cell.extractor->dimension());
   return info;
 }
 
@@ -70,7 +70,7 @@ class BatchWorker {
   BatchWorker(Home& home, std::span<const ImageRecord> images, std::span<const CellWork> cells,
               std::vector<FeatureShardWriter>& writers, std::mutex& mutex, WorkReport& report)
       : home_(home), images_(images), cells_(cells), writers_(writers), mutex_(mutex), report_(report) {
-    for (const CellWork& cell : cells_) at_least_ = std::max(at_least_, cell.extractor->decode_at_least());
+    for (const CellWork& cell : cells_) size_ = std::max(size_, cell.extractor->decode_size());
   }
 
   // `batch`: positions in the images.
@@ -102,7 +102,7 @@ class BatchWorker {
   absl::StatusOr<Pixels> Decode(const ImageRecord& image) {
     if (!image.reason.empty()) return absl::DataLossError(image.reason);
     LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, home_.ReadImage(image));
-    absl::StatusOr<Pixels> pixels = DecodeImage(AsBytes(bytes), home_.config().image, at_least_);
+    absl::StatusOr<Pixels> pixels = DecodeImage(AsBytes(bytes), home_.config().image, size_);
     const std::lock_guard lock(mutex_);
     ++report_.decoded;
     return pixels;
@@ -143,7 +143,7 @@ class BatchWorker {
   std::vector<FeatureShardWriter>& writers_;  // guarded by mutex_
   std::mutex& mutex_;
   WorkReport& report_;  // guarded by mutex_
-  uint32_t at_least_ = 0;
+  DecodeSize size_;
 };
 
 // Puts one chunk's parts. What was computed before a fault or a stop is put too: it need not be computed again.

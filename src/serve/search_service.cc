@@ -170,13 +170,13 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
     answer.query.signature = Signature::Of(bytes);
   }
   LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(serving));
-  uint32_t at_least = extractor->decode_at_least();
+  DecodeSize size = extractor->decode_size();
   if (request.region) {
     LIKENESS_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes, home_.config().image));
     LIKENESS_RETURN_IF_ERROR(CheckRegion(request.region, header.width, header.height));
-    at_least = extractor->decode_at_least(header.width, header.height, *request.region);
+    size = extractor->decode_size(header.width, header.height, *request.region);
   }
-  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(bytes, home_.config().image, at_least));
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(bytes, home_.config().image, size));
   answer.query.width = pixels.full_width;
   answer.query.height = pixels.full_height;
   std::vector<float> tensor(extractor->tensor_size());

@@ -54,12 +54,12 @@ uint8_t StatusOf(const ShardRow& row, const std::vector<std::string_view>& reaso
 
 // Writes rows, sorted and distinct, to the writer that `open` makes. The one place that knows the layout.
 absl::Status SealRows(const FeatureShardInfo& info, std::span<const ShardRow> rows, const SafetensorsOpener& open) {
-  if (info.dimension == 0) return absl::InvalidArgumentError("a feature shard's dimension cannot be 0");
-  const uint64_t n = rows.size(), row_bytes = info.dimension * DtypeSize(info.dtype);
+  if (info.layout.dimension == 0) return absl::InvalidArgumentError("a feature shard's dimension cannot be 0");
+  const uint64_t n = rows.size(), row_bytes = info.layout.dimension * DtypeSize(info.layout.dtype);
   const std::vector<std::string_view> reasons = ReasonTable(rows);
   uint64_t value_rows = n;
   std::vector<int64_t> offsets;
-  if (info.ragged) {
+  if (info.layout.ragged) {
     offsets.push_back(0);
     for (const ShardRow& row : rows) {
       offsets.push_back(offsets.back() + static_cast<int64_t>(row.value.size() / row_bytes));
@@ -69,8 +69,8 @@ absl::Status SealRows(const FeatureShardInfo& info, std::span<const ShardRow> ro
   std::vector<TensorSpec> specs = {{"signatures", Dtype::kU8, {n, 16}},
                                    {"sizes", Dtype::kI32, {n, 2}},
                                    {"status", Dtype::kU8, {n}},
-                                   {"values", info.dtype, {value_rows, info.dimension}}};
-  if (info.ragged) specs.push_back({"offsets", Dtype::kI64, {n + 1}});
+                                   {"values", info.layout.dtype, {value_rows, info.layout.dimension}}};
+  if (info.layout.ragged) specs.push_back({"offsets", Dtype::kI64, {n + 1}});
   SafetensorsMetadata metadata = FormatShardMetadata(kFormat, kVersion, info.shard);
   metadata["feature_type"] = info.feature.type;
   metadata["feature_version"] = info.feature.version;
@@ -89,7 +89,7 @@ absl::Status SealRows(const FeatureShardInfo& info, std::span<const ShardRow> ro
       } else if (spec.name == "status") {
         LIKENESS_RETURN_IF_ERROR(put(StatusOf(row, reasons)));
       } else if (spec.name == "values") {
-        const bool blank = !info.ragged && !row.failure.empty();
+        const bool blank = !info.layout.ragged && !row.failure.empty();
         LIKENESS_RETURN_IF_ERROR(out->Append(spec.name, blank ? AsBytes(no_value) : row.value));
       }
     }
@@ -152,8 +152,8 @@ absl::Status FeatureShardWriter::Take(const Row& row) {
 }
 
 absl::Status FeatureShardWriter::Add(const Signature& signature, ImageSize size, std::span<const std::byte> value) {
-  const uint64_t row_bytes = info_.dimension * DtypeSize(info_.dtype);
-  if (row_bytes == 0 || value.size() % row_bytes != 0 || (!info_.ragged && value.size() != row_bytes)) {
+  const uint64_t row_bytes = info_.layout.dimension * DtypeSize(info_.layout.dtype);
+  if (row_bytes == 0 || value.size() % row_bytes != 0 || (!info_.layout.ragged && value.size() != row_bytes)) {
     return absl::InvalidArgumentError("the value of image " + signature.Hex() + " has " + std::to_string(value.size()) +
                                       " bytes, a row has " + std::to_string(row_bytes));
   }
@@ -212,8 +212,8 @@ absl::StatusOr<FeatureShard> FeatureShard::Open(Blob blob) {
     return Damaged("'values' are not aligned");
   }
   shard.values_ = values->bytes;
-  shard.info_.dtype = values->spec.dtype;
-  shard.info_.dimension = static_cast<uint32_t>(dimension);
+  shard.info_.layout.dtype = values->spec.dtype;
+  shard.info_.layout.dimension = static_cast<uint32_t>(dimension);
 
   LIKENESS_ASSIGN_OR_RETURN(shard.status_, f.Elements<uint8_t>("status", Dtype::kU8));
   LIKENESS_ASSIGN_OR_RETURN(const std::string reasons, f.Metadata("reasons"));
@@ -234,8 +234,8 @@ absl::StatusOr<FeatureShard> FeatureShard::Open(Blob blob) {
     if (std::ranges::any_of(shard.sizes_, [](int32_t pixels) { return pixels < 0; })) return Damaged("a negative size");
     ++known;
   }
-  shard.info_.ragged = f.Find("offsets") != nullptr;
-  if (shard.info_.ragged) {
+  shard.info_.layout.ragged = f.Find("offsets") != nullptr;
+  if (shard.info_.layout.ragged) {
     LIKENESS_ASSIGN_OR_RETURN(shard.offsets_, f.Elements<int64_t>("offsets", Dtype::kI64));
     const std::span<const int64_t> offsets = shard.offsets_;
     if (f.Find("offsets")->spec.shape.size() != 1 || offsets.size() != n + 1)
@@ -265,9 +265,9 @@ std::string_view FeatureShard::failure(size_t i) const {
 }
 
 std::span<const std::byte> FeatureShard::value(size_t i) const {
-  const size_t row_bytes = info_.dimension * DtypeSize(info_.dtype);
-  const size_t begin = info_.ragged ? static_cast<size_t>(offsets_[i]) : i;
-  const size_t end = info_.ragged ? static_cast<size_t>(offsets_[i + 1]) : i + 1;
+  const size_t row_bytes = info_.layout.dimension * DtypeSize(info_.layout.dtype);
+  const size_t begin = info_.layout.ragged ? static_cast<size_t>(offsets_[i]) : i;
+  const size_t end = info_.layout.ragged ? static_cast<size_t>(offsets_[i + 1]) : i + 1;
   return values_.subspan(begin * row_bytes, (end - begin) * row_bytes);
 }
 

@@ -23,6 +23,7 @@
 #include "store/safetensors.h"
 #include "types/epoch.h"
 #include "types/feature_key.h"
+#include "types/feature_layout.h"
 #include "types/signature.h"
 
 namespace likeness {
@@ -31,9 +32,7 @@ namespace likeness {
 struct FeatureShardInfo {
   FeatureKey feature;
   ShardId shard;
-  Dtype dtype = Dtype::kF16;
-  uint32_t dimension = 0;  // elements in a row, > 0
-  bool ragged = false;     // an image has any number of rows; otherwise exactly one
+  FeatureLayout layout;
   friend bool operator==(const FeatureShardInfo&, const FeatureShardInfo&) = default;
 };
 
@@ -111,7 +110,7 @@ class FeatureShard {
 
   // The value's bytes: one row (zeros when there is none), or all rows of a ragged shard (none when there is no value).
   std::span<const std::byte> value(size_t i) const;
-  // The same as halves. REQUIRES: info().dtype is kF16
+  // The same as halves. REQUIRES: info().layout.dtype is kF16
   std::span<const uint16_t> halves(size_t i) const {
     const std::span<const std::byte> bytes = value(i);
     return {reinterpret_cast<const uint16_t*>(bytes.data()), bytes.size() / sizeof(uint16_t)};

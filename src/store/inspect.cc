@@ -51,8 +51,8 @@ absl::StatusOr<std::string> InspectSafetensors(const Blob& blob) {
     object["format_version"] = std::stoi(metadata.at("format_version"));
     object["feature"] = shard.info().feature.ToString();
     object["shard"] = shard.info().shard.ToString();
-    object["dimension"] = shard.info().dimension;
-    object["ragged"] = shard.info().ragged;
+    object["dimension"] = shard.info().layout.dimension;
+    object["ragged"] = shard.info().layout.ragged;
     object["images"] = shard.size();
     object["failures"] = failures;
   } else if (format != metadata.end() && format->second == "likeness.epoch-list") {

@@ -17,10 +17,9 @@
 
 #include "base/status.h"
 #include "object/blob.h"
+#include "types/feature_layout.h"
 
 namespace likeness {
-
-enum class Dtype : uint8_t { kBool, kU8, kI8, kI16, kU16, kF16, kBF16, kI32, kU32, kF32, kI64, kU64, kF64 };
 
 size_t DtypeSize(Dtype dtype);            // bytes of one element
 std::string_view DtypeName(Dtype dtype);  // as the format writes it: "F16"

@@ -137,7 +137,7 @@ TEST(FeatureShard, AContradictionBetweenPartsIsDataLoss) {
             *MergeFeatureShards(std::vector{failure("a"), failure("z")}));
   EXPECT_EQ(merged({}), absl::StatusCode::kInvalidArgument);
   FeatureShardInfo other = Info();
-  other.dimension = 8;
+  other.layout.dimension = 8;
   EXPECT_EQ(merged({value(a, {1, 1}), *FeatureShard::Open(Blob::Of(*FeatureShardWriter(other).Seal()))}),
             absl::StatusCode::kInvalidArgument);
 }
