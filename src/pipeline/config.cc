@@ -2,11 +2,13 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <sstream>
 
 #include "base/file.h"
+#include "feature/registry.h"
 
 namespace likeness {
 namespace {
@@ -33,14 +35,11 @@ Setter Whole(T& target, int64_t least, int64_t most) {
   };
 }
 
-Setter Number(double& target, double least, double most) {
+Setter Whole(std::optional<size_t>& target, int64_t least, int64_t most) {
   return [&target, least, most](const toml::node& node) -> absl::Status {
-    const auto value = node.value<double>();
-    if (!node.is_number() || !value || !(*value >= least && *value <= most)) {
-      return absl::InvalidArgumentError("must be a number from " + std::to_string(least) + " to " +
-                                        std::to_string(most));
-    }
-    target = *value;
+    size_t value = 0;
+    LIKENESS_RETURN_IF_ERROR(Whole(value, least, most)(node));
+    target = value;
     return absl::OkStatus();
   };
 }
@@ -62,6 +61,38 @@ Setter Names(std::vector<std::string>& target) {
   };
 }
 
+// Names of feature types that can be computed, none twice.
+Setter FeatureNames(std::vector<std::string>& target) {
+  return [&target](const toml::node& node) -> absl::Status {
+    std::string known;
+    for (const FeatureType& type : FeatureTypes()) {
+      if (type.available) known += (known.empty() ? "\"" : ", \"") + std::string(type.name) + "\"";
+    }
+    const auto refuse = [&] { return absl::InvalidArgumentError("must be a list of different ones of " + known); };
+    std::vector<std::string> names;
+    if (!Names(names)(node).ok()) return refuse();
+    for (const std::string& name : names) {
+      const auto types = FeatureTypes();
+      const auto type = std::ranges::find(types, name, &FeatureType::name);
+      if (type == types.end() || !type->available || std::ranges::count(names, name) > 1) return refuse();
+    }
+    target = std::move(names);
+    return absl::OkStatus();
+  };
+}
+
+Setter Number(double& target, double least, double most) {
+  return [&target, least, most](const toml::node& node) -> absl::Status {
+    const auto value = node.value<double>();
+    if (!node.is_number() || !value || !(*value >= least && *value <= most)) {
+      return absl::InvalidArgumentError("must be a number from " + std::to_string(least) + " to " +
+                                        std::to_string(most));
+    }
+    target = *value;
+    return absl::OkStatus();
+  };
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(std::string_view text) {
@@ -74,7 +105,11 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"deep.models", Names(config.models)},
       {"deep.code_bits", Whole(config.code_bits, 0, 4096)},
       {"fingerprint.shard_images", Whole(config.shard_images, 1, 200'000)},
+      {"fingerprint.chunk_seconds", Number(config.chunk_seconds, 0.1, 86'400)},
       {"fingerprint.chunk_images", Whole(config.chunk_images, 1, 200'000)},
+      {"fingerprint.part_images", Whole(config.part_images, 1, 200'000)},
+      {"queue.lease_seconds", Number(config.lease_seconds, 0.1, 86'400)},
+      {"features.types", FeatureNames(config.features)},
   };
   toml::table table;
   try {

@@ -1,6 +1,7 @@
 #include "pipeline/coverage.h"
 
-#include <set>
+#include <map>
+#include <optional>
 #include <string>
 
 #include "store/object_keys.h"
@@ -12,10 +13,20 @@ absl::StatusOr<std::vector<Cell>> ReadCoverage(Home& home, std::span<const Featu
   std::vector<Cell> cells;
   for (const FeatureKey& feature : features) {
     LIKENESS_ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects, ListAll(home.objects(), FeaturePrefix(feature)));
-    std::set<std::string> sealed;
-    for (const ObjectInfo& object : objects) sealed.insert(object.key);
+    struct Found {
+      bool sealed = false;
+      uint64_t parts = 0;
+    };
+    std::map<ShardId, Found> found;
+    for (const ObjectInfo& object : objects) {
+      const std::optional<ObjectKey> key = ObjectKey::Parse(object.key);
+      if (!key) continue;
+      if (key->kind == ObjectKey::Kind::kFeatureShard) found[key->shard].sealed = true;
+      if (key->kind == ObjectKey::Kind::kFeaturePart) ++found[key->shard].parts;
+    }
     for (const ShardRecord& shard : shards) {
-      cells.push_back({feature, shard.id, shard.images, sealed.contains(FeatureShardKey(feature, shard.id))});
+      const Found& cell = found[shard.id];
+      cells.push_back({feature, shard.id, shard.images, cell.sealed, cell.parts});
     }
   }
   return cells;

@@ -17,6 +17,7 @@ struct Cell {
   ShardId shard;
   uint64_t images = 0;  // in the shard
   bool done = false;    // its feature shard is sealed
+  uint64_t parts = 0;   // objects that wait to be joined; of a cell that is done, what a late worker has put
 };
 
 // Every cell of `features`, by feature, then shard. Asks the object store for names only.

@@ -5,18 +5,21 @@
 #include <vector>
 
 #include "base/status.h"
-#include "feature/deep.h"
+#include "feature/extractor.h"
 #include "pipeline/home.h"
 
 namespace likeness {
 
-using Extractors = std::vector<std::shared_ptr<const DeepExtractor>>;
+using Extractors = std::vector<std::shared_ptr<const Extractor>>;
 
-// One extractor for each model that the configuration names, in its order. Each uses one thread for each call: a run
-// makes many calls at once. Errors: those of the model library and of loading.
+// The extractors of the types that the configuration names, in its order, for deep features one for each of its models.
+// Each uses one thread for each call: a run makes many calls at once. Errors: those of the model library and of loading.
 absl::StatusOr<Extractors> CurrentExtractors(const Home& home);
 
-// The keys alone, from the model cards: loads nothing.
+// The keys alone, in the same order: loads nothing.
 absl::StatusOr<std::vector<FeatureKey>> CurrentFeatures(const Home& home);
+
+// Those of `extractors`.
+std::vector<FeatureKey> KeysOf(const Extractors& extractors);
 
 }  // namespace likeness

@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "object/folder_store.h"
+#include "queue/sql_queue.h"
 
 namespace likeness {
 
@@ -44,6 +45,7 @@ absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& pa
   if (home->config_.threads == 0) home->config_.threads = AvailableThreads();
   LIKENESS_ASSIGN_OR_RETURN(home->objects_, FolderStore::Open(whole / "objects"));
   LIKENESS_ASSIGN_OR_RETURN(home->catalog_, Catalog::Open(whole / "catalog.sqlite"));
+  LIKENESS_ASSIGN_OR_RETURN(home->queue_, OpenSqliteQueue(whole / "queue.sqlite"));
   SweepScratch(whole / "scratch");
   return home;
 }

@@ -10,11 +10,12 @@
 #include "infer/model_library.h"
 #include "object/object_store.h"
 #include "pipeline/config.h"
+#include "queue/queue.h"
 #include "types/signature.h"
 
 namespace likeness {
 
-// HOME/catalog.sqlite, HOME/objects/, HOME/models/, HOME/likeness.toml. Any thread; several processes may have one home
+// HOME/catalog.sqlite, HOME/queue.sqlite, HOME/objects/, HOME/models/, HOME/likeness.toml. Any thread; several processes may have one home
 // open at once.
 class Home {
  public:
@@ -26,6 +27,7 @@ class Home {
   Config& mutable_config() { return config_; }  // for flags of the command line, before anything runs
   Catalog& catalog() const { return *catalog_; }
   ObjectStore& objects() const { return *objects_; }
+  Queue& queue() const { return *queue_; }
   const ModelLibrary& models() const { return models_; }
 
   // A path for a file that is being made, different at every call, in a folder that exists. Whoever asked removes the
@@ -47,6 +49,7 @@ class Home {
   Config config_;
   std::unique_ptr<Catalog> catalog_;
   std::unique_ptr<ObjectStore> objects_;
+  std::unique_ptr<Queue> queue_;
   ModelLibrary models_;
 };
 

@@ -24,7 +24,7 @@ constexpr size_t kBlock = 1024;  // images that are encoded between two writes
 struct OpenFeature {
   FeatureKey key;
   FeatureShard shard;
-  const Binarizer* binarizer;
+  const Binarizer* binarizer;  // null for a feature that is kept as it is
 };
 
 // The sealed shards of all features, or nothing while one is missing.
@@ -41,7 +41,8 @@ absl::StatusOr<std::optional<std::vector<OpenFeature>>> OpenShard(Home& home, co
     if (opened.info().feature != feature.key || opened.info().shard != shard) {
       return absl::DataLossError(FeatureShardKey(feature.key, shard) + " is the shard of something else");
     }
-    open.push_back({feature.key, std::move(opened), &binarizers.at(feature.key)});
+    const auto binarizer = binarizers.find(feature.key);
+    open.push_back({feature.key, std::move(opened), binarizer == binarizers.end() ? nullptr : &binarizer->second});
   }
   return open;
 }
@@ -54,6 +55,10 @@ Fingerprint Join(std::span<const OpenFeature> features, size_t position) {
     const ImageSize size = feature.shard.image_size(position);
     fingerprint.width = static_cast<uint32_t>(size.width);
     fingerprint.height = static_cast<uint32_t>(size.height);
+    if (feature.binarizer == nullptr) {
+      fingerprint.plain.push_back({feature.key, std::string(AsText(feature.shard.value(position)))});
+      continue;
+    }
     std::vector<float> vector(feature.shard.info().layout.dimension);
     HalfToFloat(feature.shard.halves(position), vector);
     fingerprint.deep.push_back({feature.key, feature.binarizer->Encode(vector)});
@@ -78,7 +83,7 @@ absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, con
     block.assign(std::min(kBlock, images - begin), {});
     ParallelFor(block.size(), home.config().threads, [&](size_t i) { block[i] = Join(features, begin + i); });
     for (const Fingerprint& fingerprint : block) {
-      if (fingerprint.deep.empty()) continue;
+      if (fingerprint.deep.empty() && fingerprint.plain.empty()) continue;
       LIKENESS_RETURN_IF_ERROR(writer->Add(fingerprint));
       ++written;
     }
@@ -153,8 +158,12 @@ std::string GenerationOf(const std::vector<Release::Feature>& features) {
 absl::StatusOr<std::vector<Release::Feature>> BuildFeatures(Home& home, const std::vector<FeatureKey>& keys) {
   std::vector<Release::Feature> features;
   for (const FeatureKey& key : keys) {
-    LIKENESS_ASSIGN_OR_RETURN(const StoredBinarizer stored, EnsureBinarizer(home, key));
-    features.push_back({key, stored.digest});
+    std::string binarizer;
+    if (key.type.starts_with("deep.")) {
+      LIKENESS_ASSIGN_OR_RETURN(const StoredBinarizer stored, EnsureBinarizer(home, key));
+      binarizer = stored.digest;
+    }
+    features.push_back({key, std::move(binarizer)});
   }
   std::ranges::sort(features, {}, &Release::Feature::key);
   return features;
@@ -164,6 +173,7 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
                                                           const RunControl& control) {
   std::map<FeatureKey, Binarizer> binarizers;
   for (const Release::Feature& feature : features) {
+    if (feature.binarizer.empty()) continue;
     LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
     binarizers.emplace(feature.key, std::move(binarizer));
   }
@@ -189,6 +199,7 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
   const std::string generation = GenerationOf(features);
   std::vector<SegmentWriter::Deep> shapes;
   for (const Release::Feature& feature : features) {
+    if (feature.binarizer.empty()) continue;
     LIKENESS_ASSIGN_OR_RETURN(const Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
     shapes.push_back(
         {feature.key, {static_cast<uint32_t>(binarizer.bits()), static_cast<uint32_t>(binarizer.dimension())}});

@@ -9,16 +9,17 @@
 namespace likeness {
 namespace {
 
-bool Ascending(const std::vector<Fingerprint::Deep>& deep) {
+template <typename T>
+bool Ascending(const std::vector<T>& features) {
   const auto not_ascending = [](const FeatureKey& a, const FeatureKey& b) { return !(a < b); };
-  return std::ranges::adjacent_find(deep, not_ascending, &Fingerprint::Deep::key) == deep.end();
+  return std::ranges::adjacent_find(features, not_ascending, &T::key) == features.end();
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> EncodeFingerprint(const Fingerprint& fingerprint) {
-  if (!Ascending(fingerprint.deep)) {
-    return absl::InvalidArgumentError("the deep features of " + fingerprint.signature.Hex() +
+  if (!Ascending(fingerprint.deep) || !Ascending(fingerprint.plain)) {
+    return absl::InvalidArgumentError("the features of " + fingerprint.signature.Hex() +
                                       " are not sorted by key and distinct");
   }
   proto::Fingerprint message;
@@ -31,6 +32,12 @@ absl::StatusOr<std::string> EncodeFingerprint(const Fingerprint& fingerprint) {
     out.set_code(deep.value.code.data(), deep.value.code.size() * sizeof(uint64_t));
     out.set_vector(deep.value.vector.data(), deep.value.vector.size());
     out.set_norm(deep.value.norm);
+  }
+  for (const Fingerprint::Plain& plain : fingerprint.plain) {
+    proto::Fingerprint::Plain& out = *message.add_plain();
+    out.set_type(plain.key.type);
+    out.set_version(plain.key.version);
+    out.set_value(plain.value);
   }
   return message.SerializeAsString();
 }
@@ -60,7 +67,10 @@ absl::StatusOr<Fingerprint> DecodeFingerprint(const Signature& signature, std::s
     if (!in.vector().empty()) std::memcpy(deep.value.vector.data(), in.vector().data(), in.vector().size());
     deep.value.norm = in.norm();
   }
-  if (!Ascending(fingerprint.deep)) return damaged("the features are not sorted by key and distinct");
+  for (proto::Fingerprint::Plain& in : *message.mutable_plain()) {
+    fingerprint.plain.push_back({{in.type(), in.version()}, std::move(*in.mutable_value())});
+  }
+  if (!Ascending(fingerprint.deep) || !Ascending(fingerprint.plain)) return damaged("the features are not sorted by key and distinct");
   return fingerprint;
 }
 

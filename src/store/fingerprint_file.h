@@ -26,7 +26,7 @@ class FingerprintWriter {
   FingerprintWriter(const FingerprintWriter&) = delete;
   FingerprintWriter& operator=(const FingerprintWriter&) = delete;
 
-  // Errors: InvalidArgument unless signatures ascend and the deep features are sorted by key without doubles;
+  // Errors: InvalidArgument unless signatures ascend and the features are sorted by key without doubles;
   // ResourceExhausted, Unavailable.
   absl::Status Add(const Fingerprint& fingerprint);
   // Errors: FailedPrecondition when nothing was added (an SST cannot be empty).

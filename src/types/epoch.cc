@@ -35,4 +35,16 @@ std::string ShardId::ToString() const {
   return epoch.ToString() + number;
 }
 
+std::optional<ShardId> ShardId::Parse(std::string_view text) {
+  const size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::optional<Epoch> epoch = Epoch::Parse(text.substr(0, slash));
+  const std::string_view digits = text.substr(slash + 1);
+  ShardId id;
+  const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), id.shard);
+  if (!epoch || error != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
+  id.epoch = *epoch;
+  return id.ToString() == text ? std::optional(id) : std::nullopt;
+}
+
 }  // namespace likeness

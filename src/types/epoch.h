@@ -36,6 +36,8 @@ struct ShardId {
 
   // "2026-11-22/00003": part of object keys, so that they sort by date and number.
   std::string ToString() const;
+  // Nothing unless `text` is what ToString gives.
+  static std::optional<ShardId> Parse(std::string_view text);
   friend auto operator<=>(const ShardId&, const ShardId&) = default;
 };
 

@@ -23,10 +23,24 @@ struct Fingerprint {
     FeatureKey key;
     DeepCode value;
   };
+  // A feature that is kept as the feature store has it.
+  struct Plain {
+    FeatureKey key;
+    std::string value;  // rows of the feature's layout, little-endian; empty when it has no rows
+  };
   Signature signature;
   uint32_t width = 0;  // pixels of the upright image
   uint32_t height = 0;
-  std::vector<Deep> deep;  // sorted by key
+  std::vector<Deep> deep;    // sorted by key
+  std::vector<Plain> plain;  // sorted by key
+
+  // Nothing when the image does not have it.
+  const Plain* FindPlain(const FeatureKey& key) const {
+    for (const Plain& one : plain) {
+      if (one.key == key) return &one;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace likeness
