@@ -44,10 +44,15 @@ void AddEvalCommand(Program& program);
 void AddFingerprintCommand(Program& program);
 void AddIndexCommand(Program& program);
 void AddInspectCommand(Program& program);
+void AddJoinCommand(Program& program);
+void AddMaterialiseCommand(Program& program);
 void AddModelCommand(Program& program);
+void AddPlanCommand(Program& program);
+void AddQueueCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
 void AddStatusCommand(Program& program);
+void AddWorkerCommand(Program& program);
 
 // Set by SIGINT and SIGTERM once HandleSignals was called; a second signal ends the process.
 const std::atomic<bool>& StopFlag();

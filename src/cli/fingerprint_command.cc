@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
+#include "cli/worker_process.h"
 #include "pipeline/fingerprint.h"
 
 namespace likeness {
@@ -15,18 +16,23 @@ absl::StatusOr<CommandOutput> RunFingerprintCommand(const CommonFlags& common, c
   const Stopwatch watch;
   LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
   if (!flags.models.empty()) home->mutable_config().models = flags.models;
-  LIKENESS_ASSIGN_OR_RETURN(const Extractors extractors, CurrentExtractors(*home));
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureKey> keys, CurrentFeatures(*home));
+  std::vector<std::string> arguments;
+  for (const std::string& model : flags.models) arguments.insert(arguments.end(), {"--model", model});
+  const auto work = [&](const PlanReport& plan, const RunControl& control, WorkReport& report) {
+    return RunWorkerProcess(home->path(), arguments, plan, control, report);
+  };
   absl::StatusOr<FingerprintReport> report = absl::InternalError("");
   {
     ProgressBar bar;
-    report = RunFingerprint(*home, extractors, bar.Control());
+    report = RunFingerprint(*home, keys, work, bar.Control());
   }
   LIKENESS_RETURN_IF_ERROR(report.status());
   CommandOutput output;
   output.failed = StopFlag();
   nlohmann::ordered_json features = nlohmann::ordered_json::array();
   for (const FeatureKey& key : report->features) features.push_back(key.ToString());
-  output.json = {{"new_images", report->new_images},
+  output.json = {{"new_images", report->plan.new_images},
                  {"decoded", report->work.decoded},
                  {"computed", report->work.computed},
                  {"quarantined", report->work.quarantined},

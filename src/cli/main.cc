@@ -12,7 +12,8 @@ int main(int argc, char** argv) {
   program.app.require_subcommand(1);
   program.app.fallthrough();
   for (const auto add : {AddAddCommand, AddFingerprintCommand, AddIndexCommand, AddServeCommand, AddSearchCommand,
-                         AddStatusCommand, AddInspectCommand, AddModelCommand, AddEvalCommand}) {
+                         AddStatusCommand, AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand,
+                         AddQueueCommand, AddInspectCommand, AddModelCommand, AddEvalCommand}) {
     add(program);
   }
   try {

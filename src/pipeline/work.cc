@@ -1,9 +1,12 @@
 #include "pipeline/work.h"
 
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
+#include <charconv>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -21,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};       // how soon a stop is seen
 constexpr milliseconds kPullWait{500};  // how long one question to an empty queue takes
+constexpr uint64_t kMostInFlight = 100'000;
 
 // Extends a lease while a chunk is worked on, and gives it back at once when the worker is stopped.
 class LeaseKeeper {
@@ -50,7 +54,8 @@ class LeaseKeeper {
       if (control_.stopped()) {
         gone_ = stop_ = true;
         const absl::Status returned = queue_.Return(lease_);
-        if (!returned.ok()) Log(LogLevel::kWarning, "lease_return", {{"task", lease_.task.id}, {"reason", MessageOf(returned)}});
+        if (!returned.ok())
+          Log(LogLevel::kWarning, "lease_return", {{"task", lease_.task.id}, {"reason", MessageOf(returned)}});
       } else if (since_extended.Milliseconds() * 3 >= static_cast<double>(lease_.duration.count())) {
         since_extended.Restart();
         // Only a certain loss ends the work: an engine that cannot be asked may come back in time.
@@ -70,6 +75,11 @@ class LeaseKeeper {
   std::thread thread_;
 };
 
+std::string HostName() {
+  char host[256] = "";
+  return ::gethostname(host, sizeof(host) - 1) == 0 && host[0] != '\0' ? host : "host";
+}
+
 class Worker {
  public:
   Worker(Home& home, const Extractors& extractors, const WorkerOptions& options, const RunControl& control,
@@ -79,6 +89,7 @@ class Worker {
   absl::Status Run() {
     Stopwatch trouble;
     uint64_t failures = 0;
+    LIKENESS_RETURN_IF_ERROR(ForsakeDeadWorkers(home_.queue()).status());
     while (!control_.stopped()) {
       const absl::StatusOr<bool> more = Step();
       if (more.ok()) {
@@ -90,7 +101,8 @@ class Worker {
       if (failures++ == 0) trouble.Restart();
       if (trouble.Milliseconds() > static_cast<double>(options_.patience.count())) return more.status();
       Log(LogLevel::kWarning, "worker_waits", {{"reason", MessageOf(more.status())}});
-      Pause(std::min<milliseconds>(milliseconds(100) * (int64_t{1} << std::min<uint64_t>(failures, 6)), milliseconds(5000)));
+      Pause(std::min<milliseconds>(milliseconds(100) * (int64_t{1} << std::min<uint64_t>(failures, 6)),
+                                   milliseconds(5000)));
     }
     return absl::OkStatus();
   }
@@ -166,9 +178,24 @@ class Worker {
 
 std::string WorkerName() {
   static std::atomic<uint64_t> number{0};
-  char host[256] = "host";
-  if (::gethostname(host, sizeof(host) - 1) != 0) host[0] = '\0';
-  return std::string(host) + "." + std::to_string(::getpid()) + "." + std::to_string(number++);
+  return HostName() + "." + std::to_string(::getpid()) + "." + std::to_string(number++);
+}
+
+absl::StatusOr<uint64_t> ForsakeDeadWorkers(Queue& queue) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<TaskInFlight> flying, queue.InFlight(kMostInFlight));
+  const std::string here = HostName() + ".";
+  uint64_t ended = 0;
+  for (const TaskInFlight& task : flying) {
+    if (!task.worker.starts_with(here)) continue;
+    pid_t process = 0;
+    const char* digits = task.worker.data() + here.size();
+    const auto [stop, error] = std::from_chars(digits, task.worker.data() + task.worker.size(), process);
+    if (error != std::errc() || *stop != '.' || process <= 0) continue;
+    if (::kill(process, 0) == 0 || errno != ESRCH) continue;
+    LIKENESS_ASSIGN_OR_RETURN(const uint64_t leases, queue.Forsake(task.worker));
+    ended += leases;
+  }
+  return ended;
 }
 
 absl::Status RunWorker(Home& home, const Extractors& extractors, const WorkerOptions& options,

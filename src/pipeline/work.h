@@ -21,9 +21,9 @@ namespace likeness {
 inline constexpr uint32_t kMaxAttempts = 3;
 
 struct WorkerOptions {
-  std::string name;                           // different for each worker; see WorkerName
-  bool until_idle = false;                    // return when the queue is empty, after waiting for what others hold
-  uint64_t total = 0;                         // images that there are to do, for the progress; 0: not known
+  std::string name;                             // different for each worker; see WorkerName
+  bool until_idle = false;                      // return when the queue is empty, after waiting for what others hold
+  uint64_t total = 0;                           // images that there are to do, for the progress; 0: not known
   std::chrono::milliseconds patience{120'000};  // with an engine that fails, before the worker gives up
 };
 
@@ -35,8 +35,11 @@ struct WorkReport {
   uint64_t divided = 0;      // chunks that were divided because they ended their workers
 };
 
-// HOST.PROCESS.NUMBER: no two workers have the same.
+// HOST.PROCESS.NUMBER: no two workers that live have the same.
 std::string WorkerName();
+
+// Ends the leases of workers that ran on this machine and are dead, where the engine can. Returns how many there were.
+absl::StatusOr<uint64_t> ForsakeDeadWorkers(Queue& queue);
 
 // Works until it is stopped, or the queue is empty (until_idle), with home.config().threads threads. When it is stopped
 // the lease is given back at once, and what is computed is put. A picture that cannot be read, or has no value of a

@@ -97,6 +97,10 @@ class Queue {
   // Errors: InvalidArgument too.
   virtual absl::Status Replace(const Lease& lease, std::span<const Task> tasks) = 0;
 
+  // Ends the leases of a worker that is known to be dead, so that its tasks need not wait for their end; each counts as
+  // an attempt. Returns how many there were. An engine that cannot do this returns 0, and the leases run out.
+  virtual absl::StatusOr<uint64_t> Forsake(std::string_view worker) = 0;
+
   virtual absl::StatusOr<QueueStats> Stats() = 0;
 
   // At most `limit`, oldest task first.
