@@ -1,5 +1,5 @@
-// SessionPool sessions for several threads, transactions that are tried again, and the one place where SOCI's exceptions
-// become statuses.
+// SessionPool sessions for several threads, transactions that are tried again, and the one place where SOCI's
+// exceptions become statuses.
 #pragma once
 
 #include <soci/soci.h>
