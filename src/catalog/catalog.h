@@ -1,10 +1,14 @@
 // The facts that change: which images there are, where their bytes lie, who pinned them where and with which words.
 //
-// One SQLite file that several processes may open at once (write-ahead log); the same statements are to run on
-// PostgreSQL. All functions may be called from any thread and take effect whole or not at all. Errors of the database:
-// ResourceExhausted (disk full), Unavailable (locked for longer than 30 s), DataLoss (damaged file), Internal.
+// One SQLite file that several processes may open at once (write-ahead log), or a PostgreSQL database for many
+// machines: the same tables, the same statements, the same answers (docs/formats/catalog.md). All functions may be
+// called from any thread and take effect whole or not at all; what changes images is done by one process at a time. A
+// lost connection or a restarted server is survived: the whole transaction is tried again for
+// CatalogOptions::retry_for. Errors of the database: ResourceExhausted (disk full), Unavailable (locked for longer than
+// 30 s, or a server that did not come back), DataLoss (damaged file), FailedPrecondition (not allowed), Internal.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -15,6 +19,7 @@
 
 #include "base/status.h"
 #include "types/epoch.h"
+#include "types/feature_key.h"
 #include "types/pin.h"
 #include "types/signature.h"
 
@@ -29,8 +34,8 @@ struct ImageRecord {
   uint32_t height = 0;
   Epoch epoch;
   std::optional<uint32_t> shard;  // none until job 1 has put it into a shard
-  std::string location;           // where the bytes are: "file:PATH", or "object:KEY"
-  std::string reason;             // why it is quarantined; empty when it is not
+  std::string location;  // where the bytes are: "file:PATH", or "object:KEY" with a KEY that ends in /SIGNATURE
+  std::string reason;    // why it is quarantined; empty when it is not
 };
 
 // A place that was looked at: what it held then, and when it was last changed. Lets `add` pass over what it knows.
@@ -57,6 +62,16 @@ struct ShardRecord {
 struct Quarantined {
   std::string source;  // path of the file, or the signature when no source names it
   std::string reason;
+  uint32_t attempts = 1;
+};
+
+// Why an image cannot be used.
+struct ImageFault {
+  std::string reason;
+  uint32_t attempts = 1;  // how often it was tried
+  // The bytes were not to be had and nothing was computed from them: when `add` meets the same bytes again, the image
+  // leaves quarantine, and comes into a new shard. False when the bytes themselves are at fault.
+  bool gone = false;
 };
 
 struct CatalogCounts {
@@ -72,20 +87,48 @@ struct PinFilter {
   bool empty() const { return board.empty() && text.empty(); }
 };
 
+// A sign of life of a process that computes features.
+struct WorkerBeat {
+  std::string name;  // unique among the workers of the collection
+  std::string host;
+  std::chrono::sys_seconds started{};
+  std::chrono::sys_seconds last_seen{};  // by the catalog's clock, which sets it; whoever beats leaves it alone
+  std::string chunk;                     // what it works on; empty when it waits
+  uint64_t images = 0;                   // done since it was started
+  double images_per_second = 0;
+};
+
+// What a feature has cost so far, over all workers.
+struct FeatureRate {
+  FeatureKey feature;
+  uint64_t images = 0;
+  double seconds = 0;  // of one core
+};
+
+struct CatalogOptions {
+  std::chrono::milliseconds retry_for{60'000};  // for how long a server that went away is waited for
+};
+
 class Catalog {
  public:
-  // Opens the file, making it when it is missing. Errors: FailedPrecondition when it was made by a newer version.
+  // Opens the file, making it when it is missing; a file of an older version is brought up to date. Errors:
+  // FailedPrecondition when it was made by a newer version.
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(const std::filesystem::path& path);
+  // Opens the catalog in a PostgreSQL database, making its tables when they are missing. `url` is
+  // postgresql://USER@HOST:PORT/DATABASE as libpq reads it; the password comes from PGPASSFILE or PGPASSWORD and is
+  // refused in the address. Errors, each within 5 s and each with what to do: InvalidArgument (no such address),
+  // Unavailable (unreachable), FailedPrecondition (wrong password, no such database, made by a newer version).
+  static absl::StatusOr<std::unique_ptr<Catalog>> Connect(const std::string& url, const CatalogOptions& options = {});
   virtual ~Catalog() = default;
 
-  // For each path, what is recorded of it.
+  // For each path, what is recorded of it; nothing too when its image left with ImageFault::gone, so that it is read.
   virtual absl::StatusOr<std::vector<std::optional<SourceRecord>>> Sources(std::span<const std::string> paths) = 0;
   // Every path that held these bytes when it was last looked at, sorted.
   virtual absl::StatusOr<std::vector<std::string>> Paths(const Signature& signature) = 0;
   // For each pin identifier, the digest of the pin as it is recorded (PinDigest), or none.
   virtual absl::StatusOr<std::vector<std::optional<uint64_t>>> PinDigests(std::span<const std::string> ids) = 0;
   // Records all in one transaction. A source or pin that is known is replaced. An image that is known is kept as it is,
-  // but one in quarantine that belongs to no shard is looked at with new eyes.
+  // but one in quarantine that belongs to no shard, or was gone, is looked at with new eyes.
   virtual absl::Status Record(std::span<const Addition> additions) = 0;
 
   virtual absl::StatusOr<CatalogCounts> Counts() = 0;
@@ -98,19 +141,34 @@ class Catalog {
   virtual absl::StatusOr<std::vector<Signature>> Match(const PinFilter& filter) = 0;
   // At most `limit`, by source.
   virtual absl::StatusOr<std::vector<Quarantined>> Quarantine(uint64_t limit) = 0;
-  // Marks an image as one that cannot be used, with the reason; it stays recorded and is not tried again.
-  virtual absl::Status QuarantineImage(const Signature& signature, const std::string& reason) = 0;
+  // Marks an image as one that cannot be used; it stays recorded and is not tried again. Unknown ones are passed over.
+  virtual absl::Status QuarantineImage(const Signature& signature, const ImageFault& fault) = 0;
+  absl::Status QuarantineImage(const Signature& signature, const std::string& reason) {
+    return QuarantineImage(signature, ImageFault{.reason = reason});
+  }
   // Images that no pin names any more, ascending: their file now holds other bytes.
   virtual absl::StatusOr<std::vector<Signature>> Unpinned() = 0;
 
-  // Images that belong to no shard yet and are not quarantined, by epoch, then signature.
-  virtual absl::StatusOr<std::vector<std::pair<Epoch, Signature>>> Unsharded() = 0;
-  // Makes a shard of them. Errors: AlreadyExists when the shard exists or one of them has got a shard meanwhile.
-  virtual absl::Status AddShard(const ShardId& shard, std::span<const Signature> signatures) = 0;
+  // Puts every image that belongs to no shard yet and is not quarantined into one: an epoch's images, in the order of
+  // their coming, are cut into as few even shards of at most `most` as will do. Returns the new shards. Two that cut at
+  // once do no harm: one of them finds nothing left. REQUIRES: most > 0
+  virtual absl::StatusOr<std::vector<ShardRecord>> CutShards(uint64_t most) = 0;
   // By epoch, then number.
   virtual absl::StatusOr<std::vector<ShardRecord>> Shards() = 0;
-  // The images of a shard, ascending by signature, quarantined ones among them.
-  virtual absl::StatusOr<std::vector<ImageRecord>> ShardImages(const ShardId& shard) = 0;
+  // What a shard was made of, ascending: the same for ever. Empty when there is no such shard.
+  virtual absl::StatusOr<std::vector<Signature>> ShardSignatures(const ShardId& shard) = 0;
+  // Images(), as the shard sees them: an image that has come into a later shard since has that as its reason.
+  virtual absl::StatusOr<std::vector<ImageRecord>> ShardImages(const ShardId& shard,
+                                                               std::span<const Signature> signatures) = 0;
+
+  // Says that a worker lives, and what it does.
+  virtual absl::Status Heartbeat(const WorkerBeat& beat) = 0;
+  // Workers that were seen within that time, by name.
+  virtual absl::StatusOr<std::vector<WorkerBeat>> Workers(std::chrono::seconds within) = 0;
+  // Adds to the sums of a feature.
+  virtual absl::Status RecordRate(const FeatureRate& spent) = 0;
+  // The sums of every feature, by feature.
+  virtual absl::StatusOr<std::vector<FeatureRate>> Rates() = 0;
 };
 
 // A digest of all members of a pin; equal pins have equal digests.

@@ -1,147 +1,107 @@
-// What the catalog promises: nothing is recorded by half, the same bytes are one image, and filters find what they say.
+// The catalog in a file: the suite of every engine, and what is SQLite's own.
 #include "catalog/catalog.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <filesystem>
 
+#include "base/file.h"
+#include "catalog/postgres.h"
+#include "catalog/text.h"
 #include "catalog/words.h"
+#include "engines/catalog_conformance.h"
 #include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
-using testing::SizeIs;
-
-const Epoch kDay = *Epoch::Parse("2026-11-22");
-
-Signature Of(std::string_view text) { return Signature::Of(AsBytes(text)); }
-
-Addition File(const std::string& path, std::string_view content, const std::string& board = "b",
-              const std::string& description = "") {
-  const Signature signature = Of(content);
-  Addition addition;
-  addition.source = {path, content.size(), 1, signature, ""};
-  addition.image = ImageRecord{signature, "jpeg", content.size(), 4, 3, kDay, std::nullopt, "file:" + path, ""};
-  addition.pin = Pin{path, signature, board, "Board " + board, "", description, "", ""};
-  return addition;
+CatalogEngine Sqlite() {
+  auto folder = std::make_shared<std::unique_ptr<ScratchFolder>>();
+  return {"sqlite", [folder] { *folder = std::make_unique<ScratchFolder>(); },
+          [folder] { return Catalog::Open((*folder)->path() / "catalog.sqlite"); }};
 }
 
-class CatalogTest : public testing::Test {
- protected:
-  void SetUp() override { catalog_ = *Catalog::Open(folder_ / "catalog.sqlite"); }
+INSTANTIATE_TEST_SUITE_P(Sqlite, CatalogConformance, testing::Values(Sqlite()),
+                         [](const auto& info) { return info.param.name; });
 
-  const ScratchFolder scratch_;
-  const std::filesystem::path folder_ = scratch_.path();
-  std::unique_ptr<Catalog> catalog_;
-};
-
-TEST_F(CatalogTest, TheSameBytesTwiceAreOneImageWithTwoPins) {
-  const Addition additions[] = {File("a.jpg", "one"), File("copy.jpg", "one"), File("b.jpg", "two")};
-  ASSERT_TRUE(catalog_->Record(additions).ok());
-  const CatalogCounts counts = *catalog_->Counts();
-  EXPECT_EQ(counts.images, 2u);
-  EXPECT_EQ(counts.pins, 3u);
-  EXPECT_THAT(*catalog_->Pins(std::vector{Of("one")}), SizeIs(2));
-  EXPECT_EQ((*catalog_->Image(Of("one")))->location, "file:a.jpg");
-  EXPECT_FALSE(*catalog_->Image(Of("three")));
-  const std::vector<Signature> asked = {Of("two"), Of("three"), Of("one")};
-  EXPECT_THAT(*catalog_->Images(asked), ElementsAre(testing::Field(&ImageRecord::signature, Of("two")),
-                                                    testing::Field(&ImageRecord::signature, Of("one"))));
-  EXPECT_THAT(*catalog_->Pins(asked), SizeIs(3));
-}
-
-TEST_F(CatalogTest, RemembersWhatItLookedAt) {
-  const Addition additions[] = {File("a.jpg", "one")};
-  ASSERT_TRUE(catalog_->Record(additions).ok());
-  const auto sources = *catalog_->Sources(std::vector<std::string>{"a.jpg", "unknown.jpg"});
-  ASSERT_TRUE(sources[0]);
-  EXPECT_EQ(sources[0]->signature, Of("one"));
-  EXPECT_FALSE(sources[1]);
-  const auto digests = *catalog_->PinDigests(std::vector<std::string>{"unknown", "a.jpg"});
-  EXPECT_FALSE(digests[0]);
-  EXPECT_EQ(digests[1], PinDigest(*additions[0].pin));
-}
-
-TEST_F(CatalogTest, AFileWithNewBytesLeavesTheOldImageUnpinned) {
-  ASSERT_TRUE(catalog_->Record(std::vector{File("a.jpg", "one")}).ok());
-  EXPECT_THAT(*catalog_->Unpinned(), IsEmpty());
-  ASSERT_TRUE(catalog_->Record(std::vector{File("a.jpg", "two")}).ok());
-  EXPECT_THAT(*catalog_->Unpinned(), ElementsAre(Of("one")));
-  ASSERT_TRUE(catalog_->Record(std::vector{File("back.jpg", "one")}).ok());
-  EXPECT_THAT(*catalog_->Unpinned(), IsEmpty());
-  EXPECT_THAT(*catalog_->Paths(Of("one")), ElementsAre("back.jpg")) << "its old file holds other bytes now";
-}
-
-TEST_F(CatalogTest, FilterTakesWordBeginningsBoardAndBoth) {
-  ASSERT_TRUE(catalog_
-                  ->Record(std::vector{File("a", "one", "x", "Red summer dress, size 8"),
-                                       File("b", "two", "y", "RED shoes"), File("c", "three", "y", "blue Überzieher")})
-                  .ok());
-  const auto match = [&](const std::string& board, const std::string& text) { return *catalog_->Match({board, text}); };
-  EXPECT_THAT(match("", "red"), testing::UnorderedElementsAre(Of("one"), Of("two")));
-  EXPECT_THAT(match("y", "red"), ElementsAre(Of("two")));
-  EXPECT_THAT(match("", "dres red"), ElementsAre(Of("one")));
-  EXPECT_THAT(match("", "ÜBER"), ElementsAre(Of("three")));
-  EXPECT_THAT(match("y", ""), SizeIs(2));
-  EXPECT_THAT(match("", "ress"), IsEmpty()) << "not the beginning of a word";
-  EXPECT_THAT(match("", "%"), IsEmpty());
-  EXPECT_THAT(match("", "' OR 1=1 --"), IsEmpty());
-}
-
-TEST_F(CatalogTest, QuarantineListsSourcesWithReasons) {
-  Addition refused;
-  refused.source = {"empty.jpg", 0, 1, std::nullopt, "the file is empty"};
-  ASSERT_TRUE(catalog_->Record(std::vector{File("a.jpg", "one"), refused}).ok());
-  ASSERT_TRUE(catalog_->QuarantineImage(Of("one"), "cut off").ok());
-  const auto quarantine = *catalog_->Quarantine(100);
-  ASSERT_THAT(quarantine, SizeIs(2));
-  EXPECT_EQ(quarantine[0].source, "a.jpg");
-  EXPECT_EQ(quarantine[0].reason, "cut off");
-  EXPECT_EQ(quarantine[1].source, "empty.jpg");
-  const CatalogCounts counts = *catalog_->Counts();
-  EXPECT_EQ(counts.images, 0u);
-  EXPECT_EQ(counts.quarantined, 2u);
-}
-
-TEST_F(CatalogTest, ARefusedPictureMayBeLookedAtAgain) {
-  Addition refused = File("a.jpg", "one");
-  refused.image->reason = "too large";
-  ASSERT_TRUE(catalog_->Record(std::vector{refused}).ok());
-  EXPECT_EQ(catalog_->Counts()->images, 0u);
-  ASSERT_TRUE(catalog_->Record(std::vector{File("a.jpg", "one")}).ok());
-  EXPECT_EQ(catalog_->Counts()->images, 1u);
-  EXPECT_EQ((*catalog_->Image(Of("one")))->reason, "");
-}
-
-TEST_F(CatalogTest, ShardsAreMadeOnceAndWhole) {
-  ASSERT_TRUE(catalog_->Record(std::vector{File("a", "one"), File("b", "two")}).ok());
-  std::vector<Signature> signatures;
-  const auto unsharded = *catalog_->Unsharded();
-  for (const auto& [epoch, signature] : unsharded) signatures.push_back(signature);
-  ASSERT_THAT(signatures, SizeIs(2));
-  ASSERT_EQ(catalog_->AddShard({kDay, 0}, signatures), absl::OkStatus());
-  EXPECT_EQ(catalog_->AddShard({kDay, 0}, {}).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_EQ(catalog_->AddShard({kDay, 1}, signatures).code(), absl::StatusCode::kAlreadyExists);
-  EXPECT_THAT(*catalog_->Unsharded(), IsEmpty());
-  EXPECT_THAT(*catalog_->Shards(), SizeIs(1)) << "a refused shard leaves no trace";
-  EXPECT_THAT(*catalog_->ShardImages({kDay, 0}), SizeIs(2));
-}
-
-TEST_F(CatalogTest, TwoProcessesMayHaveItOpen) {
-  const auto other = *Catalog::Open(folder_ / "catalog.sqlite");
-  ASSERT_TRUE(other->Record(std::vector{File("a.jpg", "one")}).ok());
-  EXPECT_EQ(catalog_->Counts()->images, 1u);
-}
-
-TEST_F(CatalogTest, AFileThatIsNoDatabaseIsRefused) {
-  std::filesystem::create_directories(folder_);
-  const auto path = folder_ / "other.sqlite";
-  ASSERT_EQ(std::system(("head -c 10000 /dev/zero | tr '\\0' 'x' > " + path.string()).c_str()), 0);
+TEST(CatalogFile, ThatIsNoDatabaseIsRefused) {
+  const ScratchFolder folder;
+  const auto path = folder.path() / "other.sqlite";
+  ASSERT_TRUE(WriteFileAtomic(path, AsBytes(std::string(10'000, 'x'))).ok());
   EXPECT_EQ(Catalog::Open(path).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(CatalogFile, OfVersion1KeepsAllThatItKnew) {
+  const ScratchFolder folder;
+  const auto path = folder.path() / "catalog.sqlite";
+  std::filesystem::copy_file(std::filesystem::path(LIKENESS_SOURCE_DIR) / "tests/format/catalog.v1.sqlite", path);
+  for (int opening = 0; opening < 2; ++opening) {
+    SCOPED_TRACE(opening);
+    auto opened = Catalog::Open(path);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    Catalog& catalog = **opened;
+    const CatalogCounts counts = *catalog.Counts();
+    EXPECT_EQ(counts.images, 5u);
+    EXPECT_EQ(counts.pins, 7u);
+    EXPECT_EQ(counts.quarantined, 3u);
+    const Epoch first = Day("2026-11-21");
+    std::vector<Signature> second_shard = {Of("two"), Of("three")};
+    std::ranges::sort(second_shard);
+    EXPECT_THAT(*catalog.Shards(), SizeIs(2));
+    EXPECT_THAT(*catalog.ShardSignatures({first, 0}), ElementsAre(Of("one")));
+    EXPECT_EQ(*catalog.ShardSignatures({first, 1}), second_shard);
+    EXPECT_EQ((*catalog.Image(Of("two")))->reason, "the picture is cut off");
+    EXPECT_EQ((*catalog.Image(Of("two")))->shard, 1u);
+    EXPECT_EQ((*catalog.Image(Of("no picture")))->reason, "not a picture");
+    EXPECT_EQ((*catalog.Image(Of("one")))->epoch, first);
+    EXPECT_EQ((*catalog.Image(Of("kept")))->location, "object:images/4d/" + Of("kept").Hex());
+    EXPECT_THAT(*catalog.Paths(Of("one")), ElementsAre("/p/one.jpg", "/q/copy of one.jpg"));
+    EXPECT_THAT(*catalog.Paths(Of("three")), IsEmpty());
+    EXPECT_THAT(*catalog.Unpinned(), ElementsAre(Of("three")));
+    EXPECT_THAT(*catalog.Match({"", "shoe"}), ElementsAre(Of("four")));
+    EXPECT_THAT(*catalog.Pins(std::vector{Of("one")}), SizeIs(2));
+    const auto sources = *catalog.Sources(std::vector<std::string>{"/p/three.jpg", "/p/empty.jpg"});
+    EXPECT_EQ(sources[0]->modified_ns, 1700000000123456789);
+    EXPECT_EQ(sources[0]->signature, Of("three changed"));
+    EXPECT_EQ(sources[1]->reason, "the file is empty");
+    EXPECT_THAT(*catalog.Quarantine(9), SizeIs(3));
+  }
+  // What had no shard gets one, and nothing else does.
+  const auto cut = *(*Catalog::Open(path))->CutShards(10);
+  ASSERT_THAT(cut, SizeIs(1));
+  EXPECT_EQ(cut[0].images, 3u);
+  EXPECT_EQ(cut[0].id, (ShardId{Day("2026-11-22"), 0}));
+}
+
+TEST(PostgresAddress, NeverHoldsAPassword) {
+  EXPECT_TRUE(PostgresConninfo("postgresql://me@127.0.0.1:5432/likeness").ok());
+  EXPECT_TRUE(PostgresConninfo("postgresql:///likeness?host=/run/postgresql").ok());
+  for (const char* bad :
+       {"postgresql://me:sesame@h/db", "postgresql://me@h/db?password=sesame", "mysql://me:sesame@h/db",
+        "postgresql://me:sesame@[h/db", "postgresql://me@h:1/db?sesame=1", "postgresql://me@h:1"}) {
+    const auto conninfo = PostgresConninfo(bad);
+    EXPECT_EQ(conninfo.status().code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(MessageOf(conninfo.status()), testing::Not(testing::HasSubstr("sesame"))) << bad;
+  }
+}
+
+TEST(StoredText, IsValidUtf8AndReversible) {
+  EXPECT_EQ(ToStored("plain"), "plain");
+  EXPECT_EQ(ToStored("Über \xf0\x9f\x91\xa0"), "Über \xf0\x9f\x91\xa0");
+  EXPECT_EQ(ToStored("\xff"), "\xf4\x8f\xbf\xbf");
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937 random(seed);
+  constexpr unsigned char kBytes[] = {0, 'a', 0x80, 0x8f, 0xa0, 0xbc, 0xbf, 0xc0, 0xc3, 0xed, 0xe0, 0xf0, 0xf4, 0xff};
+  for (int i = 0; i < 20'000; ++i) {
+    std::string bytes;
+    for (unsigned n = random() % 8; n > 0; --n) bytes.push_back(static_cast<char>(kBytes[random() % sizeof(kBytes)]));
+    const std::string stored = ToStored(bytes);
+    ASSERT_EQ(FromStored(stored), bytes) << testing::PrintToString(bytes);
+    ASSERT_EQ(stored.find('\0'), std::string::npos);
+  }
 }
 
 TEST(Words, AreLowerCaseDistinctAndSurviveBadUtf8) {

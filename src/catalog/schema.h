@@ -1,38 +1,26 @@
-// The tables of the catalog.
+// The tables of the catalog, and all in which the two engines differ. docs/formats/catalog.md tells what they hold.
 #pragma once
+
+#include <string>
+#include <vector>
 
 namespace likeness {
 
-// Raised whenever a table changes; an older file is brought up to date when it is opened, a newer one is refused.
-inline constexpr int kCatalogVersion = 1;
+enum class Engine { kSqlite, kPostgres };
 
-// Signatures are 32 hexadecimal digits, dates YYYY-MM-DD: readable in any database shell, the same in every engine, and
-// ordered as their values are.
-inline constexpr const char* kCatalogSchema[] = {
-    "CREATE TABLE IF NOT EXISTS catalog_version (version INTEGER NOT NULL)",
-    "CREATE TABLE IF NOT EXISTS images ("
-    " signature CHAR(32) NOT NULL PRIMARY KEY,"
-    " format VARCHAR(8) NOT NULL, bytes BIGINT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,"
-    " epoch CHAR(10) NOT NULL, shard INTEGER, location TEXT NOT NULL, reason TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS images_by_shard ON images (epoch, shard)",
-    "CREATE INDEX IF NOT EXISTS images_in_quarantine ON images (signature) WHERE reason <> ''",
-    "CREATE TABLE IF NOT EXISTS sources ("
-    " path TEXT NOT NULL PRIMARY KEY, size BIGINT NOT NULL, modified_ns BIGINT NOT NULL,"
-    " signature CHAR(32), reason TEXT NOT NULL) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS sources_by_signature ON sources (signature)",
-    "CREATE INDEX IF NOT EXISTS sources_in_quarantine ON sources (path) WHERE reason <> ''",
-    "CREATE TABLE IF NOT EXISTS pins ("
-    " number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, signature CHAR(32) NOT NULL,"
-    " board TEXT NOT NULL, board_title TEXT NOT NULL, user_id TEXT NOT NULL, description TEXT NOT NULL,"
-    " link TEXT NOT NULL, created TEXT NOT NULL, digest BIGINT NOT NULL)",
-    "CREATE INDEX IF NOT EXISTS pins_by_signature ON pins (signature)",
-    "CREATE INDEX IF NOT EXISTS pins_by_board ON pins (board, signature)",
-    "CREATE TABLE IF NOT EXISTS pin_words ("
-    " word TEXT NOT NULL, pin INTEGER NOT NULL, PRIMARY KEY (word, pin)) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS words_by_pin ON pin_words (pin)",
-    "CREATE TABLE IF NOT EXISTS shards ("
-    " epoch CHAR(10) NOT NULL, shard INTEGER NOT NULL, images BIGINT NOT NULL, PRIMARY KEY (epoch, shard)) WITHOUT "
-    "ROWID",
+// Raised whenever a table changes; an older catalog is brought up to date when it is opened, a newer one is refused.
+inline constexpr int kCatalogVersion = 2;
+
+// Statements that make all tables, indexes and views of the current version.
+std::vector<std::string> SchemaOf(Engine engine);
+
+// The few words that are not the same in both.
+struct Dialect {
+  const char* begin_write;  // begins a transaction that will write
+  const char* lock_state;   // at the end of a SELECT on catalog_state: nobody else writes images until the end
+  const char* lock_schema;  // a statement that keeps others from making tables at the same time; empty: not needed
+  const char* now;          // seconds since the Unix epoch, by the engine's clock
 };
+const Dialect& DialectOf(Engine engine);
 
 }  // namespace likeness

@@ -181,8 +181,8 @@ absl::StatusOr<std::vector<Column>> OpenColumns(Home& home, const Chunk& slice, 
   return columns;
 }
 
-absl::StatusOr<std::vector<ImageRecord>> ImagesOf(Home& home, std::span<const Signature> signatures) {
-  LIKENESS_ASSIGN_OR_RETURN(std::vector<ImageRecord> images, home.catalog().Images(signatures));
+absl::StatusOr<std::vector<ImageRecord>> ImagesOf(Home& home, const ShardId& shard, std::span<const Signature> signatures) {
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<ImageRecord> images, home.catalog().ShardImages(shard, signatures));
   if (images.size() != signatures.size()) {
     return absl::InternalError("the catalog does not know every image of a shard: was an older copy put in its place?");
   }
@@ -210,7 +210,7 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
     begin = slice.end;
     const auto signatures = list.signatures().subspan(slice.begin, slice.images());
     LIKENESS_ASSIGN_OR_RETURN(std::vector<Column> columns, OpenColumns(home, slice, wanted, signatures));
-    LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, ImagesOf(home, signatures));
+    LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, ImagesOf(home, chunk.shard, signatures));
     // What was computed before a fault or a stop is put too: it need not be computed again.
     const absl::Status worked = SliceWork(home, images, columns, report).Run(stop, tick);
     LIKENESS_RETURN_IF_ERROR(PutColumns(home, columns, slice));
