@@ -1,7 +1,7 @@
 #include "queue/nats_connection.h"
 
 #include <algorithm>
-#include <atomic>
+#include <fstream>
 #include <thread>
 
 #include "base/clock.h"
@@ -102,6 +102,9 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Open(const NatsO
   if (!options.user.empty()) set(natsOptions_SetUserInfo(raw, options.user.c_str(), options.password.c_str()));
   if (!options.token.empty()) set(natsOptions_SetToken(raw, options.token.c_str()));
   if (status != NATS_OK) return absl::InternalError("the NATS client cannot be set up");
+  if (!options.credentials_file.empty() && !std::ifstream(options.credentials_file)) {
+    return absl::FailedPreconditionError("cannot read the NATS credentials " + options.credentials_file);
+  }
   if (!options.credentials_file.empty() &&
       natsOptions_SetUserCredentialsFromFiles(raw, options.credentials_file.c_str(), nullptr) != NATS_OK) {
     return absl::FailedPreconditionError("cannot read the NATS credentials " + options.credentials_file);
@@ -123,6 +126,7 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Open(const NatsO
       return absl::FailedPreconditionError("NATS at " + connection->servers_ +
                                            " cannot be spoken to with TLS as asked: " + natsStatus_GetText(status) +
                                            "; correct the URL or the certificates");
+    case NATS_ERR:
     case NATS_NOT_FOUND:  // what the library says of a credentials file that is none
     case NATS_INVALID_ARG:
       if (!options.credentials_file.empty()) {
