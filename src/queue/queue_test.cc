@@ -1,8 +1,7 @@
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
+#include <algorithm>
 
 #include "engines/queue_conformance.h"
+#include "queue/nats_subjects.h"
 #include "queue/sql_queue.h"
 #include "support/scratch_folder.h"
 
@@ -11,7 +10,10 @@ namespace {
 
 QueueEngine Sqlite() {
   auto folder = std::make_shared<ScratchFolder>();
-  return {"sqlite", [folder](const std::string& name) { return OpenSqliteQueue(folder->path() / (name + ".sqlite")); }};
+  return {.name = "sqlite",
+          .open = [folder](const std::string& name) { return OpenSqliteQueue(folder->path() / (name + ".sqlite")); },
+          .shared = false,
+          .short_lease = std::chrono::milliseconds(200)};
 }
 
 INSTANTIATE_TEST_SUITE_P(Sqlite, QueueConformance, testing::Values(Sqlite()));
@@ -113,6 +115,20 @@ TEST_F(SqliteQueue, FilesThatAreNoQueueAreRefused) {
   const absl::Status status = OpenSqliteQueue(path()).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss) << status;
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("queue.sqlite"));
+}
+
+TEST(NatsSubjects, HoldAnyId) {
+  EXPECT_EQ(SubjectOf("deep.model/2026-01-02/*/7"), "deep=2emodel.2026-01-02.=2a.7");
+  std::string id;
+  for (char c = '!'; c <= '~'; ++c) {
+    if (c != '/') id += c;
+  }
+  id = id + "/" + id;
+  const std::string subject = SubjectOf(id);
+  EXPECT_EQ(subject.find_first_of("*>$ "), std::string::npos);
+  EXPECT_EQ(std::ranges::count(subject, '.'), 1);
+  EXPECT_EQ(IdOf(subject), id);
+  for (const std::string wrong : {"=", "=2", "=2x", "a b", "a/b", "*"}) EXPECT_EQ(IdOf(wrong), std::nullopt) << wrong;
 }
 
 TEST(Uptime, GoesOn) {

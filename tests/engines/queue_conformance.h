@@ -4,8 +4,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -22,20 +27,26 @@ struct QueueEngine {
   std::string name;
   // Opens the queue called `queue`; a name that was not used before gives an empty one. Names: letters and digits.
   std::function<absl::StatusOr<std::unique_ptr<Queue>>(const std::string& queue)> open;
-  std::chrono::milliseconds short_lease{300};  // one that a test can wait for
+  std::function<void(const std::string& queue)> drop = {};  // takes away what `open` made, where that stays
+  std::function<bool()> missing = {};                       // true where there is no server: skip
+  bool shared = true;                                       // another process that opens the name gets the same queue
+  std::chrono::milliseconds short_lease{300};               // one that a test can wait for
 };
 inline void PrintTo(const QueueEngine& engine, std::ostream* out) { *out << engine.name; }
 
 class QueueConformance : public testing::TestWithParam<QueueEngine> {
  protected:
   void SetUp() override {
+    if (GetParam().missing && GetParam().missing()) GTEST_SKIP() << "no engines: scripts/engines start";
     static std::atomic<int> count = 0;
     name_ = "q" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()) + "n" +
             std::to_string(count++);
+    if (const char* held = ::getenv(kHold)) name_ = held;
     queue_ = Open();
+    ASSERT_NE(queue_, nullptr);
   }
   void TearDown() override {
-    if (queue_ != nullptr) (void)queue_->Purge("");
+    if (queue_ != nullptr && GetParam().drop && ::getenv(kHold) == nullptr) GetParam().drop(name_);
   }
 
   std::unique_ptr<Queue> Open() {
@@ -75,6 +86,9 @@ class QueueConformance : public testing::TestWithParam<QueueEngine> {
   static void ExpectLost(const absl::Status& status) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << status;
   }
+
+  // In the environment of a process that a test starts to hold a lease: the queue's name.
+  static constexpr const char* kHold = "LIKENESS_TEST_HOLD_QUEUE";
 
   std::string name_;
   std::unique_ptr<Queue> queue_;
@@ -346,6 +360,43 @@ TEST_P(QueueConformance, ALeaseIsAValue) {
     EXPECT_EQ(i == 0 ? other->Acknowledge(*lease) : other->Replace(*lease, {}), absl::OkStatus());
   }
   EXPECT_EQ(StatsOf(*other).acknowledged, 3u);
+}
+
+// What the process does that the next test starts: pulls, says so, and is killed.
+TEST_P(QueueConformance, DISABLED_Hold) {
+  if (::getenv(kHold) == nullptr) GTEST_SKIP();
+  ASSERT_PULLED(Pull(*queue_, "killed", std::chrono::seconds(2)));
+  std::puts("held");
+  std::fflush(stdout);
+  ::sleep(60);
+}
+
+TEST_P(QueueConformance, AKilledWorkersTaskComesAgain) {
+  if (!GetParam().shared) GTEST_SKIP() << "tested in a way of its own";
+  Publish(*queue_, {{"a", "payload"}});
+  const std::string test = testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string filter = "--gtest_filter=*QueueConformance.DISABLED_Hold" + test.substr(test.find('/'));
+  int out[2];
+  ASSERT_EQ(::pipe(out), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::setenv(kHold, name_.c_str(), 1);
+    ::dup2(out[1], STDOUT_FILENO);
+    ::execl("/proc/self/exe", "worker", filter.c_str(), "--gtest_also_run_disabled_tests", nullptr);
+    ::_exit(127);
+  }
+  ::close(out[1]);
+  std::string said;
+  for (char c; said.find("held\n") == std::string::npos && ::read(out[0], &c, 1) == 1;) said += c;
+  ::close(out[0]);
+  EXPECT_THAT(said, testing::HasSubstr("held"));
+  EXPECT_FALSE(Pull(*queue_).has_value());
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  const auto again = PullAgain(*queue_);
+  ASSERT_PULLED(again);
+  EXPECT_EQ(again->attempt, 2u);
+  EXPECT_EQ(queue_->Acknowledge(*again), absl::OkStatus());
 }
 
 TEST_P(QueueConformance, WhatCannotBeIsRefused) {

@@ -1,0 +1,130 @@
+#include "queue/nats_leases.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "queue/nats_subjects.h"
+
+namespace likeness {
+namespace {
+
+constexpr const char* kStates[] = {"leased", "returned", "done"};
+
+}  // namespace
+
+std::optional<LeaseRecord> NatsLeases::Parse(natsMsg* message) const {
+  const std::string_view subject = natsMsg_GetSubject(message);
+  const std::string_view text(natsMsg_GetData(message), static_cast<size_t>(natsMsg_GetDataLength(message)));
+  const auto json = nlohmann::json::parse(text, nullptr, false);
+  if (!json.is_object() || !subject.starts_with(prefix_)) return std::nullopt;
+  const auto number = [&](const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+  };
+  const auto word = [&](const char* name) {
+    const auto found = json.find(name);
+    return found != json.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  LeaseRecord record;
+  record.task = number("task");
+  record.delivery = number("delivery");
+  record.attempt = static_cast<uint32_t>(number("attempt"));
+  record.worker = word("worker");
+  record.token = word("token");
+  record.lease_ms = static_cast<int64_t>(number("lease_ms"));
+  const auto* state = std::ranges::find(kStates, word("state"));
+  if (state == std::end(kStates)) return std::nullopt;
+  record.state = static_cast<LeaseRecord::State>(state - kStates);
+  record.id = IdOf(subject.substr(prefix_.size())).value_or("");
+  if (record.task == 0 || record.id.empty()) return std::nullopt;
+  return record;
+}
+
+NatsResult NatsLeases::Read(std::string_view id, std::optional<LeaseRecord>& record) const {
+  record.reset();
+  natsMsg* raw = nullptr;
+  jsErrCode error = static_cast<jsErrCode>(0);
+  const natsStatus status =
+      js_GetLastMsg(&raw, connection_.jetstream(), stream_.c_str(), (prefix_ + SubjectOf(id)).c_str(), nullptr, &error);
+  const NatsMessage message(raw);
+  if (error == JSNoMessageFoundErr) return {};
+  if (status != NATS_OK) return {status, error};
+  record = Parse(raw);
+  if (!record) record.emplace();  // damaged: belongs to no task, so the next delivery takes its place
+  record->revision = natsMsg_GetSequence(raw);
+  record->written_ns = natsMsg_GetTime(raw);
+  return {};
+}
+
+NatsResult NatsLeases::Write(std::string_view id, LeaseRecord& record, std::optional<uint64_t> expected,
+                             bool& written) const {
+  const std::string text = nlohmann::json{{"task", record.task},
+                                          {"delivery", record.delivery},
+                                          {"attempt", record.attempt},
+                                          {"worker", record.worker},
+                                          {"token", record.token},
+                                          {"lease_ms", record.lease_ms},
+                                          {"state", kStates[static_cast<size_t>(record.state)]}}
+                               .dump();
+  natsMsg* raw = nullptr;
+  natsStatus status =
+      natsMsg_Create(&raw, (prefix_ + SubjectOf(id)).c_str(), nullptr, text.data(), static_cast<int>(text.size()));
+  const NatsMessage message(raw);
+  if (status != NATS_OK) return {status};
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.ExpectNoMessage = !expected.has_value();
+  options.ExpectLastSubjectSeq = expected.value_or(0);
+  jsErrCode error = static_cast<jsErrCode>(0);
+  jsPubAck* stored = nullptr;
+  status = js_PublishMsg(&stored, connection_.jetstream(), raw, &options, &error);
+  written = status == NATS_OK;
+  if (written) record.revision = stored->Sequence;
+  jsPubAck_Destroy(stored);
+  if (error == JSStreamWrongLastSequenceErr) return {};
+  return {status, error};
+}
+
+NatsResult NatsLeases::Delete(uint64_t revision) const {
+  jsErrCode error = static_cast<jsErrCode>(0);
+  const natsStatus status = js_DeleteMsg(connection_.jetstream(), stream_.c_str(), revision, nullptr, &error);
+  return {status, error};
+}
+
+NatsResult NatsLeases::List(std::vector<LeaseRecord>& records) const {
+  records.clear();
+  jsStreamInfo* info = nullptr;
+  jsErrCode error = static_cast<jsErrCode>(0);
+  natsStatus status = js_GetStreamInfo(&info, connection_.jetstream(), stream_.c_str(), nullptr, &error);
+  if (status != NATS_OK) return {status, error};
+  const uint64_t count = info->State.Msgs;
+  jsStreamInfo_Destroy(info);
+  if (count == 0) return {};
+  jsSubOptions options;
+  jsSubOptions_Init(&options);
+  options.Stream = stream_.c_str();
+  options.Ordered = true;
+  natsSubscription* raw = nullptr;
+  status = js_SubscribeSync(&raw, connection_.jetstream(), (prefix_ + ">").c_str(), nullptr, &options, &error);
+  const NatsSubscription subscription(raw);
+  if (status != NATS_OK) return {status, error};
+  for (uint64_t left = 1; left > 0;) {
+    natsMsg* next = nullptr;
+    // Records go away while this reads them: what does not come within a moment is not there any more.
+    if (natsSubscription_NextMsg(&next, raw, 500) != NATS_OK) break;
+    const NatsMessage message(next);
+    jsMsgMetaData* meta = nullptr;
+    if (natsMsg_GetMetaData(&meta, next) != NATS_OK) continue;
+    left = meta->NumPending;
+    if (std::optional<LeaseRecord> record = Parse(next)) {
+      record->revision = meta->Sequence.Stream;
+      record->written_ns = meta->Timestamp;
+      records.push_back(*std::move(record));
+    }
+    jsMsgMetaData_Destroy(meta);
+  }
+  std::ranges::sort(records, {}, &LeaseRecord::task);
+  return {};
+}
+
+}  // namespace likeness

@@ -1,0 +1,578 @@
+#include "queue/nats_queue.h"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "queue/nats_connection.h"
+#include "queue/nats_leases.h"
+#include "queue/nats_subjects.h"
+#include "queue/rules.h"
+
+namespace likeness {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+constexpr const char* kConsumer = "workers";
+constexpr int64_t kSecond = 1'000'000'000;       // nanoseconds, which JetStream counts in
+constexpr int64_t kUntilClaimed = 30 * kSecond;  // from a delivery until its worker has named its lease
+constexpr int64_t kRecently = 600 * kSecond;     // how long an acknowledged task counts for the rate
+constexpr size_t kPublishWindow = 256;           // messages on their way at once
+constexpr milliseconds kLeastWait{100};          // servers learn of a new message one after the other
+constexpr milliseconds kLongestRequest{2000};    // a request is lost with the leader that it waits at
+constexpr milliseconds kAnswerWithin{2000};
+
+std::string NewToken() {
+  std::random_device device;
+  std::array<uint32_t, 4> words;
+  for (uint32_t& word : words) word = device();
+  return HexEncode(std::as_bytes(std::span(words)));
+}
+
+// A message from the consumer: "$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE...", with two tokens more after "ACK" where
+// servers name their domain and account.
+struct Delivery {
+  std::string id;
+  std::string payload;
+  std::string reply;
+  uint64_t delivered = 0;
+  uint64_t sequence = 0;
+};
+
+bool ParseReply(Delivery& delivery) {
+  std::vector<std::string_view> tokens;
+  const std::string_view text = delivery.reply;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find('.', begin), text.size());
+    tokens.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  const size_t first = tokens.size() == 9 ? 4 : 6;
+  if (tokens.size() < 9 || tokens.size() <= first + 1 || tokens[0] != "$JS" || tokens[1] != "ACK") return false;
+  delivery.delivered = std::strtoull(std::string(tokens[first]).c_str(), nullptr, 10);
+  delivery.sequence = std::strtoull(std::string(tokens[first + 1]).c_str(), nullptr, 10);
+  return delivery.delivered > 0 && delivery.sequence > 0;
+}
+
+// What Lease::token holds: the record's token, the task's sequence, and where to answer the delivery.
+struct Held {
+  std::string token;
+  uint64_t sequence = 0;
+  std::string reply;
+
+  std::string Text() const { return token + " " + std::to_string(sequence) + " " + reply; }
+  static std::optional<Held> Parse(const std::string& text) {
+    const size_t first = text.find(' '), second = text.find(' ', first + 1);
+    if (first == std::string::npos || second == std::string::npos) return std::nullopt;
+    Held held{text.substr(0, first), std::strtoull(text.c_str() + first, nullptr, 10), text.substr(second + 1)};
+    if (held.sequence == 0 || !held.reply.starts_with("$JS.ACK.")) return std::nullopt;
+    return held;
+  }
+};
+
+class NatsQueue final : public Queue {
+ public:
+  NatsQueue(std::unique_ptr<NatsConnection> connection, const NatsOptions& options)
+      : connection_(std::move(connection)),
+        name_(options.name),
+        replicas_(options.replicas),
+        open_timeout_(options.open_timeout),
+        call_timeout_(options.call_timeout),
+        leases_(*connection_, leases_stream(), name_ + ".lease.") {}
+
+  // Makes what is missing on the servers.
+  absl::Status Prepare() {
+    const Deadline deadline = Deadline::After(open_timeout_);
+    const auto persist = [&](const std::function<NatsResult()>& call) {
+      const auto left = std::chrono::duration_cast<milliseconds>(deadline.when() - std::chrono::steady_clock::now());
+      return connection_->Persist(left, call);
+    };
+    const NatsResult account = persist([&]() -> NatsResult {
+      jsAccountInfo* info = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status = js_GetAccountInfo(&info, jetstream(), nullptr, &error);
+      jsAccountInfo_Destroy(info);
+      // Nobody answers for JetStream where it is off; while it starts, a cluster says that it is not available.
+      if (status == NATS_NO_RESPONDERS) return {status, JSNotEnabledErr};
+      return {status, error};
+    });
+    if (account.Is(JSNotEnabledErr) || account.Is(JSNotEnabledForAccountErr)) {
+      return absl::FailedPreconditionError(
+          "queue: JetStream is off: enable it in the servers' configuration (jetstream { }) and for the account");
+    }
+    if (!account.ok()) return connection_->StatusOf(account, "JetStream does not answer");
+    jsStreamConfig tasks = Config();
+    tasks.Retention = js_WorkQueuePolicy;
+    tasks.MaxMsgsPerSubject = 1;
+    tasks.Discard = js_DiscardNew;
+    tasks.DiscardNewPerSubject = true;
+    LIKENESS_RETURN_IF_ERROR(MakeStream(persist, tasks_stream(), name_ + ".task.>", tasks));
+    jsStreamConfig leases = Config();
+    leases.MaxMsgsPerSubject = 1;
+    LIKENESS_RETURN_IF_ERROR(MakeStream(persist, leases_stream(), name_ + ".lease.>", leases));
+    jsStreamConfig done = Config();
+    done.MaxAge = kRecently;
+    done.MaxMsgs = 1'000'000;
+    LIKENESS_RETURN_IF_ERROR(MakeStream(persist, done_stream(), name_ + ".done", done));
+    jsConsumerConfig consumer;
+    jsConsumerConfig_Init(&consumer);
+    consumer.Durable = kConsumer;
+    consumer.AckPolicy = js_AckExplicit;
+    consumer.AckWait = kUntilClaimed;
+    consumer.MaxAckPending = 100'000;
+    consumer.MaxWaiting = 16'384;
+    const NatsResult made = persist([&]() -> NatsResult {
+      jsErrCode error = static_cast<jsErrCode>(0);
+      return {js_AddConsumer(nullptr, jetstream(), tasks_stream().c_str(), &consumer, nullptr, &error), error};
+    });
+    return connection_->StatusOf(made, "cannot make the consumer " + std::string(kConsumer));
+  }
+
+  absl::StatusOr<uint64_t> Publish(std::span<const Task> tasks) override {
+    LIKENESS_RETURN_IF_ERROR(CheckTasks(tasks));
+    uint64_t added = 0;
+    while (!tasks.empty()) {
+      const auto window = tasks.first(std::min(tasks.size(), kPublishWindow));
+      LIKENESS_RETURN_IF_ERROR(PublishWindow(window, added));
+      tasks = tasks.subspan(window.size());
+    }
+    return added;
+  }
+
+  absl::StatusOr<std::optional<Lease>> Pull(std::string_view worker, milliseconds lease, milliseconds wait) override {
+    LIKENESS_RETURN_IF_ERROR(CheckPull(worker, lease));
+    const Deadline deadline = Deadline::After(std::max(wait, kLeastWait));
+    for (;;) {
+      std::optional<Delivery> delivery;
+      const NatsResult fetched = connection_->Persist(call_timeout_, [&] { return Fetch(deadline, delivery); });
+      if (!fetched.ok()) return connection_->StatusOf(fetched, "cannot pull");
+      if (delivery) {
+        std::optional<Lease> taken;
+        LIKENESS_RETURN_IF_ERROR(Claim(*delivery, std::string(worker), lease, taken));
+        if (taken) return taken;
+      } else if (deadline.Passed()) {
+        return std::nullopt;
+      }
+    }
+  }
+
+  absl::Status Extend(const Lease& lease) override {
+    LeaseRecord record;
+    LIKENESS_RETURN_IF_ERROR(Rewrite(
+        lease, [&](LeaseRecord& held) { held.lease_ms = lease.duration.count(); }, record));
+    return Delay(Held::Parse(lease.token)->reply, lease.duration);
+  }
+
+  absl::Status Acknowledge(const Lease& lease) override {
+    LeaseRecord record;
+    LIKENESS_RETURN_IF_ERROR(Rewrite(
+        lease,
+        [](LeaseRecord& ended) {
+          ended.state = LeaseRecord::State::kDone;
+          ended.token = "+" + ended.token;
+        },
+        record));
+    // From here on the task is done: when this is cut off, whoever gets it next finds that written down.
+    const NatsResult deleted = DeleteTask(record.task);
+    if (!deleted.ok()) return connection_->StatusOf(deleted, "cannot acknowledge");
+    // The rest is tidying.
+    (void)Answer(Held::Parse(lease.token)->reply, "+ACK");
+    jsPubOptions once;
+    jsPubOptions_Init(&once);
+    once.MsgId = record.token.c_str();
+    natsMsg* raw = nullptr;
+    if (natsMsg_Create(&raw, (name_ + ".done").c_str(), nullptr, nullptr, 0) == NATS_OK) {
+      const NatsMessage message(raw);
+      (void)connection_->Persist(
+          kAnswerWithin, [&]() -> NatsResult { return {js_PublishMsg(nullptr, jetstream(), raw, &once, nullptr)}; });
+    }
+    (void)leases_.Delete(record.revision);
+    return absl::OkStatus();
+  }
+
+  absl::Status Return(const Lease& lease) override {
+    LeaseRecord record;
+    LIKENESS_RETURN_IF_ERROR(Rewrite(
+        lease,
+        [](LeaseRecord& ended) {
+          ended.state = LeaseRecord::State::kReturned;
+          ended.token = "-" + ended.token;
+        },
+        record));
+    const NatsResult answered =
+        connection_->Persist(call_timeout_, [&] { return Answer(Held::Parse(lease.token)->reply, "-NAK"); });
+    return connection_->StatusOf(answered, "cannot return a task");
+  }
+
+  absl::Status Replace(const Lease& lease, std::span<const Task> tasks) override {
+    LIKENESS_RETURN_IF_ERROR(CheckReplacement(lease, tasks));
+    LIKENESS_RETURN_IF_ERROR(Extend(lease));
+    if (const auto published = Publish(tasks); !published.ok()) return published.status();
+    return Acknowledge(lease);
+  }
+
+  absl::StatusOr<QueueStats> Stats() override {
+    QueueStats stats;
+    std::vector<LeaseRecord> records;
+    int64_t oldest = 0, since = 0;
+    uint64_t all = 0, recent = 0;
+    const NatsResult asked = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+      jsStreamInfo* info = nullptr;
+      jsConsumerInfo* consumer = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      natsStatus status = js_GetStreamInfo(&info, jetstream(), tasks_stream().c_str(), nullptr, &error);
+      if (status != NATS_OK) return {status, error};
+      all = info->State.Msgs;
+      oldest = info->State.FirstTime;
+      jsStreamInfo_Destroy(info);
+      status = js_GetStreamInfo(&info, jetstream(), done_stream().c_str(), nullptr, &error);
+      if (status != NATS_OK) return {status, error};
+      stats.acknowledged = info->State.LastSeq;
+      recent = info->State.Msgs;
+      since = info->State.FirstTime;
+      jsStreamInfo_Destroy(info);
+      status = js_GetConsumerInfo(&consumer, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
+      if (status != NATS_OK) return {status, error};
+      stats.delivered = consumer->Delivered.Consumer;
+      jsConsumerInfo_Destroy(consumer);
+      return leases_.List(records);
+    });
+    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the state");
+    const int64_t now = Now();
+    for (const LeaseRecord& record : records) stats.leased += SecondsLeft(record, now) > 0;
+    stats.leased = std::min(stats.leased, all);
+    stats.waiting = all - stats.leased;
+    const auto seconds = [&](int64_t time) { return static_cast<double>(now - time) / kSecond; };
+    if (all > 0) stats.oldest_seconds = std::max(0.0, seconds(oldest));
+    if (recent > 0) stats.done_per_second = static_cast<double>(recent) / std::max(1.0, seconds(since));
+    return stats;
+  }
+
+  absl::StatusOr<std::vector<TaskInFlight>> InFlight(uint64_t limit) override {
+    std::vector<LeaseRecord> records;
+    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
+    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    std::vector<TaskInFlight> tasks;
+    const int64_t now = Now();
+    for (const LeaseRecord& record : records) {
+      const double left = SecondsLeft(record, now);
+      if (left > 0 && tasks.size() < limit) tasks.push_back({record.id, record.worker, record.attempt, left});
+    }
+    return tasks;
+  }
+
+  absl::StatusOr<uint64_t> Purge(std::string_view prefix) override {
+    LIKENESS_RETURN_IF_ERROR(CheckPrefix(prefix));
+    const std::string subjects = prefix.empty() ? ">" : SubjectOf(prefix) + ">";
+    uint64_t purged = 0, leases = 0;
+    // Tasks first: a lease without a task is nothing, and a task whose lease is gone would be one more attempt.
+    LIKENESS_RETURN_IF_ERROR(PurgeStream(tasks_stream(), name_ + ".task." + subjects, purged));
+    LIKENESS_RETURN_IF_ERROR(PurgeStream(leases_stream(), name_ + ".lease." + subjects, leases));
+    return purged;
+  }
+
+ private:
+  jsCtx* jetstream() const { return connection_->jetstream(); }
+  std::string tasks_stream() const { return name_ + "-tasks"; }
+  std::string leases_stream() const { return name_ + "-leases"; }
+  std::string done_stream() const { return name_ + "-done"; }
+
+  static int64_t Now() {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::System().Now().time_since_epoch()).count();
+  }
+  static double SecondsLeft(const LeaseRecord& record, int64_t now) {
+    if (record.state != LeaseRecord::State::kLeased) return 0;
+    return static_cast<double>(record.lease_ms) / 1e3 - static_cast<double>(now - record.written_ns) / kSecond;
+  }
+
+  jsStreamConfig Config() const {
+    jsStreamConfig config;
+    jsStreamConfig_Init(&config);
+    config.Storage = js_FileStorage;
+    config.Replicas = replicas_;
+    return config;
+  }
+
+  absl::Status MakeStream(const std::function<NatsResult(const std::function<NatsResult()>&)>& persist,
+                          const std::string& name, const std::string& subject, jsStreamConfig config) const {
+    const char* subjects[] = {subject.c_str()};
+    config.Name = name.c_str();
+    config.Subjects = subjects;
+    config.SubjectsLen = 1;
+    jsErrCode error = static_cast<jsErrCode>(0);
+    const NatsResult made = persist([&]() -> NatsResult {
+      return {js_AddStream(nullptr, jetstream(), &config, nullptr, &error), error};
+    });
+    switch (made.error) {
+      case JSStreamNameExistErr:
+      case JSStreamSubjectOverlapErr:
+        return absl::FailedPreconditionError("queue: the servers have a stream " + name +
+                                             " that was made with other settings (replicas among them): set the same "
+                                             "ones, choose another name for the queue, or delete that stream");
+      case JSClusterNoPeersErr:
+      case JSStreamReplicasNotSupportedErr:
+        return absl::FailedPreconditionError("queue: there are too few NATS servers for " + std::to_string(replicas_) +
+                                             " replicas: start more, or set fewer replicas");
+      default:
+        return connection_->StatusOf(made, "cannot make the stream " + name);
+    }
+  }
+
+  // Sends the tasks and waits until the cluster has answered for each; what stays without an answer is sent again.
+  absl::Status PublishWindow(std::span<const Task> tasks, uint64_t& added) const {
+    natsInbox* inbox = nullptr;
+    if (natsInbox_Create(&inbox) != NATS_OK) return absl::InternalError("queue: out of memory");
+    const std::string answers = std::string(inbox) + ".";
+    natsInbox_Destroy(inbox);
+    natsSubscription* raw = nullptr;
+    std::vector<bool> answered(tasks.size(), false);
+    size_t left = tasks.size();
+    const auto once = [&]() -> NatsResult {
+      natsStatus status = NATS_OK;
+      if (raw == nullptr)
+        status = natsConnection_SubscribeSync(&raw, connection_->connection(), (answers + "*").c_str());
+      if (status != NATS_OK) return {status};
+      for (size_t i = 0; i < tasks.size(); ++i) {
+        if (answered[i]) continue;
+        status = Send(tasks[i], answers + std::to_string(i));
+        if (status != NATS_OK) return {status};
+      }
+      NatsResult passing{NATS_TIMEOUT};
+      const Deadline deadline = Deadline::After(kAnswerWithin);
+      while (left > 0 && !deadline.Passed()) {
+        natsMsg* next = nullptr;
+        status = natsSubscription_NextMsg(&next, raw, kAnswerWithin.count());
+        if (status != NATS_OK) return {status};
+        const NatsMessage answer(next);
+        const size_t i = std::strtoull(natsMsg_GetSubject(next) + answers.size(), nullptr, 10);
+        if (i >= tasks.size() || answered[i]) continue;
+        bool is_new = false;
+        const NatsResult result = AnswerOf(next, is_new);
+        if (result.Passing()) {
+          passing = result;
+          std::this_thread::sleep_for(milliseconds(1));
+          continue;
+        }
+        if (!result.ok()) return result;
+        answered[i] = true;
+        added += is_new;
+        --left;
+      }
+      return left == 0 ? NatsResult{} : passing;
+    };
+    const NatsResult result = connection_->Persist(call_timeout_, once);
+    const NatsSubscription subscription(raw);
+    return connection_->StatusOf(result, "cannot publish");
+  }
+
+  natsStatus Send(const Task& task, const std::string& answer) const {
+    natsMsg* raw = nullptr;
+    const natsStatus status = natsMsg_Create(&raw, (name_ + ".task." + SubjectOf(task.id)).c_str(), answer.c_str(),
+                                             task.payload.data(), static_cast<int>(task.payload.size()));
+    const NatsMessage message(raw);
+    return status == NATS_OK ? natsConnection_PublishMsg(connection_->connection(), raw) : status;
+  }
+
+  // What the stream answered to a message: stored, or there already.
+  static NatsResult AnswerOf(natsMsg* answer, bool& is_new) {
+    const char* status = nullptr;
+    if (natsMsgHeader_Get(answer, "Status", &status) == NATS_OK) return {NATS_NO_RESPONDERS};
+    const std::string_view text(natsMsg_GetData(answer), static_cast<size_t>(natsMsg_GetDataLength(answer)));
+    const json parsed = json::parse(text, nullptr, false);
+    if (!parsed.is_object()) return {NATS_PROTOCOL_ERROR};
+    const auto error = parsed.find("error");
+    is_new = error == parsed.end();
+    if (is_new) return {};
+    const int code = error->value("err_code", 0);
+    const std::string description = error->value("description", "");
+    if (code == JSStreamStoreFailedErr && description.find("per subject") != std::string::npos) return {};
+    return {NATS_ERR, code};
+  }
+
+  // Asks the consumer for one task, until `deadline` at most.
+  NatsResult Fetch(const Deadline& deadline, std::optional<Delivery>& delivery) const {
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline.when() - std::chrono::steady_clock::now());
+    const milliseconds wait = std::clamp(left, kLeastWait, kLongestRequest);
+    natsInbox* inbox = nullptr;
+    natsSubscription* raw = nullptr;
+    natsStatus status = natsInbox_Create(&inbox);
+    if (status == NATS_OK) status = natsConnection_SubscribeSync(&raw, connection_->connection(), inbox);
+    const NatsSubscription subscription(raw);
+    const std::string body = json{{"batch", 1}, {"expires", wait.count() * 1'000'000}}.dump();
+    if (status == NATS_OK) {
+      status = natsConnection_PublishRequest(connection_->connection(),
+                                             ("$JS.API.CONSUMER.MSG.NEXT." + tasks_stream() + "." + kConsumer).c_str(),
+                                             inbox, body.data(), static_cast<int>(body.size()));
+    }
+    natsInbox_Destroy(inbox);
+    natsMsg* next = nullptr;
+    if (status == NATS_OK) status = natsSubscription_NextMsg(&next, raw, (wait + milliseconds(500)).count());
+    const NatsMessage message(next);
+    if (status != NATS_OK) return {status};
+    const char* code = nullptr;
+    if (natsMsgHeader_Get(next, "Status", &code) == NATS_OK) {
+      const std::string_view what = code == nullptr ? "" : code;
+      if (what == "404" || what == "408") return {};
+      return {NATS_NO_RESPONDERS};  // 409, 503: the leader goes
+    }
+    Delivery got;
+    const std::string prefix = name_ + ".task.";
+    const std::string_view subject = natsMsg_GetSubject(next);
+    got.reply = natsMsg_GetReply(next) == nullptr ? "" : natsMsg_GetReply(next);
+    got.payload.assign(natsMsg_GetData(next), static_cast<size_t>(natsMsg_GetDataLength(next)));
+    if (subject.starts_with(prefix)) got.id = IdOf(subject.substr(prefix.size())).value_or("");
+    if (!ParseReply(got)) return {NATS_PROTOCOL_ERROR};
+    if (got.id.empty()) return Answer(got.reply, "+TERM");  // put there by somebody else: no task
+    delivery = std::move(got);
+    return {};
+  }
+
+  // Writes down that `worker` holds the task, then lets the lease run. Leaves `taken` empty when the task is done, or a
+  // later delivery, or one that a leader forgot when it died, has it.
+  absl::Status Claim(const Delivery& delivery, const std::string& worker, milliseconds duration,
+                     std::optional<Lease>& taken) const {
+    LeaseRecord mine;
+    mine.task = delivery.sequence;
+    mine.delivery = delivery.delivered;
+    mine.worker = worker;
+    mine.token = NewToken();
+    mine.lease_ms = duration.count();
+    bool look = delivery.delivered > 1, stale = false;
+    const NatsResult claimed = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+      for (;;) {
+        std::optional<LeaseRecord> before;
+        if (look) {
+          if (const NatsResult read = leases_.Read(delivery.id, before); !read.ok()) return read;
+        }
+        look = true;
+        mine.attempt = 1;
+        if (before && before->task == delivery.sequence) {
+          if (before->token == mine.token) return {};
+          if (before->state == LeaseRecord::State::kDone) {
+            stale = true;
+            if (const NatsResult deleted = DeleteTask(before->task); !deleted.ok()) return deleted;
+            return leases_.Delete(before->revision);
+          }
+          const bool returned = before->state == LeaseRecord::State::kReturned;
+          stale = !returned && before->delivery >= delivery.delivered;
+          if (stale) return {};
+          mine.attempt = before->attempt + (returned ? 0 : 1);
+        }
+        bool written = false;
+        const auto expected = before ? std::optional(before->revision) : std::nullopt;
+        if (const NatsResult result = leases_.Write(delivery.id, mine, expected, written); !result.ok()) return result;
+        if (written) return {};
+      }
+    });
+    LIKENESS_RETURN_IF_ERROR(connection_->StatusOf(claimed, "cannot write down a lease"));
+    if (stale) return absl::OkStatus();
+    LIKENESS_RETURN_IF_ERROR(Delay(delivery.reply, duration));
+    taken = Lease{.task = {delivery.id, delivery.payload},
+                  .attempt = mine.attempt,
+                  .duration = duration,
+                  .token = Held{mine.token, delivery.sequence, delivery.reply}.Text()};
+    return absl::OkStatus();
+  }
+
+  // The record of a lease that is still held.
+  absl::Status Find(const Lease& lease, LeaseRecord& record) const {
+    const std::optional<Held> held = Held::Parse(lease.token);
+    if (!held) return LeaseLost(lease);
+    std::optional<LeaseRecord> found;
+    const NatsResult read = connection_->Persist(call_timeout_, [&] { return leases_.Read(lease.task.id, found); });
+    if (!read.ok()) return connection_->StatusOf(read, "cannot look up a lease");
+    if (!found || found->token != held->token || found->task != held->sequence) return LeaseLost(lease);
+    record = *std::move(found);
+    return absl::OkStatus();
+  }
+
+  // Puts a changed record in the place of the one of a lease that is still held.
+  absl::Status Rewrite(const Lease& lease, const std::function<void(LeaseRecord&)>& change, LeaseRecord& record) const {
+    for (;;) {
+      LIKENESS_RETURN_IF_ERROR(Find(lease, record));
+      const uint64_t revision = record.revision;
+      change(record);
+      bool written = false;
+      const NatsResult result = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+        const NatsResult wrote = leases_.Write(lease.task.id, record, revision, written);
+        if (!wrote.ok() || written) return wrote;
+        // Another one is there by now: perhaps this very record, from a try whose answer was lost.
+        std::optional<LeaseRecord> found;
+        const NatsResult read = leases_.Read(lease.task.id, found);
+        written = read.ok() && found && found->token == record.token && found->state == record.state;
+        if (written) record.revision = found->revision;
+        return read;
+      });
+      if (!result.ok()) return connection_->StatusOf(result, "cannot write down a lease");
+      if (written) return absl::OkStatus();
+    }
+  }
+
+  // A task that is gone already counts as deleted: the consumer notices a deletion, and may be quicker than the stream
+  // to make it good.
+  NatsResult DeleteTask(uint64_t sequence) const {
+    return connection_->Persist(call_timeout_, [&]() -> NatsResult {
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status = js_DeleteMsg(jetstream(), tasks_stream().c_str(), sequence, nullptr, &error);
+      if (error == JSSequenceNotFoundErr || error == JSNoMessageFoundErr || error == JSStreamMsgDeleteFailed) return {};
+      return {status, error};
+    });
+  }
+
+  // Lets the consumer deliver the task again when `duration` is over. A negative acknowledgement with a delay sets that
+  // time for one message, where the consumer's own wait is the same for all.
+  absl::Status Delay(const std::string& reply, milliseconds duration) const {
+    const std::string body = "-NAK {\"delay\": " + std::to_string(duration.count() * 1'000'000) + "}";
+    const NatsResult answered = connection_->Persist(call_timeout_, [&] { return Answer(reply, body); });
+    return connection_->StatusOf(answered, "cannot extend a lease");
+  }
+
+  NatsResult Answer(const std::string& reply, std::string_view body) const {
+    return connection_->Request(reply, body, nullptr);
+  }
+
+  absl::Status PurgeStream(const std::string& stream, const std::string& subjects, uint64_t& purged) const {
+    const std::string body = json{{"filter", subjects}}.dump();
+    const NatsResult result = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+      NatsMessage reply;
+      const NatsResult sent = connection_->Request("$JS.API.STREAM.PURGE." + stream, body, &reply);
+      if (!sent.ok()) return sent;
+      const std::string_view text(natsMsg_GetData(reply.get()),
+                                  static_cast<size_t>(natsMsg_GetDataLength(reply.get())));
+      const json parsed = json::parse(text, nullptr, false);
+      if (!parsed.is_object()) return {NATS_PROTOCOL_ERROR};
+      if (const auto error = parsed.find("error"); error != parsed.end())
+        return {NATS_ERR, error->value("err_code", 0)};
+      purged += parsed.value("purged", uint64_t{0});
+      return {};
+    });
+    return connection_->StatusOf(result, "cannot purge");
+  }
+
+  const std::unique_ptr<NatsConnection> connection_;
+  const std::string name_;
+  const int replicas_;
+  const milliseconds open_timeout_;
+  const milliseconds call_timeout_;
+  const NatsLeases leases_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Queue>> OpenNatsQueue(const NatsOptions& options) {
+  const Stopwatch watch;
+  LIKENESS_ASSIGN_OR_RETURN(std::unique_ptr<NatsConnection> connection, NatsConnection::Open(options));
+  NatsOptions left = options;
+  left.open_timeout -= milliseconds(static_cast<int64_t>(watch.Milliseconds()));
+  auto queue = std::make_unique<NatsQueue>(std::move(connection), left);
+  LIKENESS_RETURN_IF_ERROR(queue->Prepare());
+  return queue;
+}
+
+}  // namespace likeness

@@ -1,0 +1,309 @@
+// The queue on a real cluster of NATS servers.
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <nats/nats.h>
+#include <sys/socket.h>
+
+#include <fstream>
+#include <map>
+
+#include "base/clock.h"
+#include "engines/queue_conformance.h"
+#include "queue/nats_queue.h"
+#include "support/engines.h"
+#include "support/scratch_folder.h"
+
+namespace likeness {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr const char* kUrls = "LIKENESS_TEST_NATS_URLS";
+
+std::vector<std::string> Urls() {
+  std::vector<std::string> urls(1);
+  for (const char c : EngineSetting(kUrls).value_or("")) {
+    if (c == ',') {
+      urls.emplace_back();
+    } else {
+      urls.back() += c;
+    }
+  }
+  return urls;
+}
+
+NatsOptions Options(const std::string& name, int replicas = 3) {
+  NatsOptions options;
+  options.urls = Urls();
+  options.name = name;
+  options.replicas = replicas;
+  return options;
+}
+
+// A look at the servers past the queue.
+class Servers {
+ public:
+  Servers() {
+    natsOptions* options = nullptr;
+    const std::vector<std::string> urls = Urls();
+    std::vector<const char*> pointers;
+    for (const std::string& url : urls) pointers.push_back(url.c_str());
+    natsOptions_Create(&options);
+    natsOptions_SetServers(options, pointers.data(), static_cast<int>(pointers.size()));
+    natsConnection_Connect(&connection_, options);
+    natsOptions_Destroy(options);
+    natsConnection_JetStream(&jetstream_, connection_, nullptr);
+  }
+  ~Servers() {
+    jsCtx_Destroy(jetstream_);
+    natsConnection_Destroy(connection_);
+  }
+  void Drop(const std::string& queue) const {
+    for (const char* stream : {"-tasks", "-leases", "-done"}) {
+      js_DeleteStream(jetstream_, (queue + stream).c_str(), nullptr, nullptr);
+    }
+  }
+  // The number of the server that leads a stream, as scripts/engines counts them.
+  std::string Leader(const std::string& stream) const {
+    jsStreamInfo* info = nullptr;
+    std::string leader;
+    if (js_GetStreamInfo(&info, jetstream_, stream.c_str(), nullptr, nullptr) == NATS_OK && info->Cluster != nullptr &&
+        info->Cluster->Leader != nullptr) {
+      leader = info->Cluster->Leader;
+    }
+    jsStreamInfo_Destroy(info);
+    return leader.empty() ? "" : leader.substr(leader.size() - 1);
+  }
+
+ private:
+  natsConnection* connection_ = nullptr;
+  jsCtx* jetstream_ = nullptr;
+};
+
+QueueEngine Nats(int replicas) {
+  return {.name = "nats" + std::to_string(replicas),
+          .open = [replicas](const std::string& name) { return OpenNatsQueue(Options(name, replicas)); },
+          .drop = [](const std::string& name) { Servers().Drop(name); },
+          .missing = [] { return !EngineSetting(kUrls).has_value(); }};
+}
+
+INSTANTIATE_TEST_SUITE_P(Nats, QueueConformance, testing::Values(Nats(3), Nats(1)));
+
+std::string NewName() { return "t" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()); }
+
+// Planner and workers go on while the server dies that leads the tasks, then the one that leads the leases.
+TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
+  LIKENESS_REQUIRE_ENGINE(kUrls);
+  constexpr int kTasks = 400;
+  const std::string name = NewName();
+  const Servers servers;
+  std::mutex mutex;
+  std::map<std::string, int> acknowledged, delivered;
+  std::atomic<bool> stop = false;
+  std::vector<std::thread> threads;
+  for (int w = 0; w < 3; ++w) {
+    threads.emplace_back([&, w] {
+      auto queue = OpenNatsQueue(Options(name));
+      ASSERT_TRUE(queue.ok()) << queue.status();
+      while (!stop) {
+        const auto lease = (*queue)->Pull("worker" + std::to_string(w), std::chrono::seconds(3), milliseconds(300));
+        ASSERT_TRUE(lease.ok()) << lease.status();
+        if (!lease->has_value()) continue;
+        std::this_thread::sleep_for(milliseconds(20));
+        const absl::Status done = (*queue)->Acknowledge(**lease);
+        const std::lock_guard lock(mutex);
+        ++delivered[(*lease)->task.id];
+        if (done.ok()) ++acknowledged[(*lease)->task.id];
+        EXPECT_TRUE(done.ok() || absl::IsFailedPrecondition(done)) << done;
+      }
+    });
+  }
+  const auto queue = OpenNatsQueue(Options(name));
+  ASSERT_TRUE(queue.ok()) << queue.status();
+  std::thread planner([&] {
+    for (int i = 0; i < kTasks; ++i) {
+      const auto added = (*queue)->Publish(std::vector<Task>{{"t/" + std::to_string(i), "payload"}});
+      ASSERT_TRUE(added.ok()) << added.status();
+      std::this_thread::sleep_for(milliseconds(15));
+    }
+  });
+  for (const std::string stream : {"-tasks", "-leases"}) {
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    const std::string leader = servers.Leader(name + stream);
+    std::printf("killing server %s, which leads %s\n", leader.c_str(), stream.c_str());
+    EXPECT_TRUE(Engines("kill nats " + leader));
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    // It waits until all that the server holds is current again, which may take longer than it waits; the workers do
+    // not.
+    (void)Engines("start nats");
+  }
+  planner.join();
+  const Deadline deadline = Deadline::After(std::chrono::seconds(60));
+  for (QueueStats stats; !deadline.Passed(); std::this_thread::sleep_for(milliseconds(100))) {
+    const auto asked = (*queue)->Stats();
+    if (asked.ok() && asked->waiting + asked->leased == 0) break;
+  }
+  stop = true;
+  for (std::thread& thread : threads) thread.join();
+  const auto stats = (*queue)->Stats();
+  ASSERT_TRUE(stats.ok()) << stats.status();
+  EXPECT_EQ(stats->waiting + stats->leased, 0u);
+  EXPECT_EQ(delivered.size(), static_cast<size_t>(kTasks)) << "each was delivered";
+  int again = 0;
+  for (const auto& [id, times] : delivered) again += times - 1;
+  for (const auto& [id, times] : acknowledged) EXPECT_EQ(times, 1) << id;
+  EXPECT_GE(static_cast<int>(acknowledged.size()), kTasks - 3) << "but for answers that died with a leader";
+  std::printf("%d of %d tasks were delivered again\n", again, kTasks);
+  servers.Drop(name);
+}
+
+// A NATS server of the test's own on loopback.
+class OwnServer {
+ public:
+  explicit OwnServer(const std::string& configuration) {
+    const int probe = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ::bind(probe, reinterpret_cast<sockaddr*>(&address), size);
+    ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size);
+    ::close(probe);
+    port_ = ntohs(address.sin_port);
+    const std::string file = (folder_.path() / "server.conf").string();
+    std::ofstream(file) << "listen: 127.0.0.1:" << port_ << "\n" << configuration << "\n";
+    process_ = ::fork();
+    if (process_ == 0) {
+      ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
+      ::execlp("nats-server", "nats-server", "-c", file.c_str(), nullptr);
+      ::_exit(127);
+    }
+    for (int i = 0; i < 200; ++i) {
+      const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+      const bool up = ::connect(client, reinterpret_cast<sockaddr*>(&address), size) == 0;
+      ::close(client);
+      if (up) break;
+      std::this_thread::sleep_for(milliseconds(20));
+    }
+  }
+  ~OwnServer() {
+    ::kill(process_, SIGKILL);
+    ::waitpid(process_, nullptr, 0);
+  }
+  std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
+
+ private:
+  ScratchFolder folder_;
+  int port_ = 0;
+  pid_t process_ = -1;
+};
+
+// Opens, and holds it to five seconds.
+absl::Status OpenWithin(NatsOptions options) {
+  const Stopwatch watch;
+  const auto queue = OpenNatsQueue(options);
+  EXPECT_LT(watch.Milliseconds(), 5500);
+  return queue.status();
+}
+
+MATCHER_P2(Fails, code, text, "") {
+  *result_listener << arg;
+  return arg.code() == code && std::string(arg.message()).find(text) != std::string::npos &&
+         std::string(arg.message()).find("s3cret") == std::string::npos;
+}
+
+TEST(NatsQueueOpen, SaysWhatToDoWhereNobodyAnswers) {
+  NatsOptions options;
+  options.urls = {"nats://127.0.0.1:1"};
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kUnavailable, "start it, or correct the URL"));
+  // Somebody who takes the connection and says nothing.
+  const int silent = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address = {};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  ::bind(silent, reinterpret_cast<sockaddr*>(&address), size);
+  ::listen(silent, 8);
+  ::getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size);
+  const std::string url = "nats://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  options.urls = {url, url + "/", "nats://127.0.0.1:1"};
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kUnavailable, url));
+  ::close(silent);
+}
+
+TEST(NatsQueueOpen, SaysWhatToDoWithoutJetStream) {
+  const OwnServer server("");
+  NatsOptions options;
+  options.urls = {server.url()};
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "JetStream is off"));
+}
+
+TEST(NatsQueueOpen, SaysWhatToDoWithTooFewServers) {
+  const ScratchFolder folder;
+  const OwnServer server("jetstream { store_dir: \"" + folder.path().string() + "\" }");
+  NatsOptions options;
+  options.urls = {server.url()};
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "too few NATS servers for 3"));
+  options.replicas = 1;
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kOk, ""));
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kOk, "")) << "a second time";
+}
+
+TEST(NatsQueueOpen, SaysWhatToDoWithWrongCredentials) {
+  const ScratchFolder folder;
+  const std::string jetstream = "jetstream { store_dir: \"" + folder.path().string() + "\" }\n";
+  {
+    const OwnServer server(jetstream + "authorization { user: likeness, password: \"r1ght-s3cret\" }");
+    NatsOptions options;
+    options.urls = {server.url()};
+    options.replicas = 1;
+    EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "refuses the credentials"));
+    options.user = "likeness";
+    options.password = "wr0ng-s3cret";
+    EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "refuses the credentials"));
+    options.password = "r1ght-s3cret";
+    EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kOk, ""));
+    options.user.clear();
+    options.credentials_file = (folder.path() / "missing.creds").string();
+    EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "missing.creds"));
+  }
+  const OwnServer server(jetstream + "authorization { token: \"r1ght-s3cret\" }");
+  NatsOptions options;
+  options.urls = {server.url()};
+  options.replicas = 1;
+  options.token = "wr0ng-s3cret";
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "refuses the credentials"));
+  options.token = "r1ght-s3cret";
+  EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kOk, ""));
+}
+
+TEST(NatsQueueOpen, RefusesOptionsThatCannotBe) {
+  const auto code = absl::StatusCode::kInvalidArgument;
+  NatsOptions options;
+  EXPECT_THAT(OpenWithin(options), Fails(code, "at least one URL"));
+  options.urls = {"nats://user:s3cret@127.0.0.1:4222"};
+  EXPECT_THAT(OpenWithin(options), Fails(code, "by themselves"));
+  options.urls = {"http://127.0.0.1:4222"};
+  EXPECT_THAT(OpenWithin(options), Fails(code, "nats://"));
+  options.urls = {"nats://127.0.0.1:4222"};
+  options.name = "a.b";
+  EXPECT_THAT(OpenWithin(options), Fails(code, "a.b"));
+  options.name = "a";
+  options.replicas = 2;
+  EXPECT_THAT(OpenWithin(options), Fails(code, "2 replicas"));
+  options.replicas = 3;
+  options.user = "u";
+  options.token = "s3cret";
+  EXPECT_THAT(OpenWithin(options), Fails(code, "only one of"));
+}
+
+TEST(NatsQueueOpen, RefusesAStreamOfOtherSettings) {
+  LIKENESS_REQUIRE_ENGINE(kUrls);
+  const std::string name = NewName();
+  EXPECT_THAT(OpenWithin(Options(name, 1)), Fails(absl::StatusCode::kOk, ""));
+  EXPECT_THAT(OpenWithin(Options(name, 3)), Fails(absl::StatusCode::kFailedPrecondition, "other settings"));
+  Servers().Drop(name);
+}
+
+}  // namespace
+}  // namespace likeness
