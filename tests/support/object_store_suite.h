@@ -26,7 +26,7 @@ namespace likeness {
 struct ObjectStoreKind {
   const char* name;
   // An empty store; the folder is its own, and does not exist yet.
-  std::function<std::unique_ptr<ObjectStore>(const std::filesystem::path&)> open;
+  std::function<std::unique_ptr<ObjectStore>(const std::filesystem::path&)> open;  // null: the test is skipped
   bool keeps_tree = true;  // refuses a key that goes on where another ends
 };
 
@@ -36,6 +36,9 @@ inline std::string NameOfStore(const testing::TestParamInfo<ObjectStoreKind>& in
 
 class ObjectStoreTest : public testing::TestWithParam<ObjectStoreKind> {
  protected:
+  void SetUp() override {
+    if (!store_) GTEST_SKIP() << "there is no such store here";
+  }
   std::vector<std::string> Keys(std::string_view prefix, std::string_view after = "", size_t limit = 1000) {
     std::vector<std::string> keys;
     const auto objects = store_->List(prefix, after, limit);
