@@ -4,8 +4,8 @@
 // at all, and a conditional put is the only commit that the system knows.
 //
 // A key is a relative path of parts joined by '/': 1 to 1000 bytes, each part 1 to 200 bytes of printable ASCII without
-// '/' and '\', and no part begins with '.'. No key may go on where another ends: with "a/b" there, "a/b/c" is refused
-// with FailedPrecondition. A malformed key is InvalidArgument everywhere.
+// '/' and '\', and no part begins with '.'. A malformed key is InvalidArgument everywhere. No key may go on where
+// another ends: with "a/b" there, "a/b/c" is refused with FailedPrecondition, but for S3, which does not look.
 //
 // All calls may be made from any thread, and by several processes at once on the same store.
 #pragma once
