@@ -6,9 +6,11 @@
 #include <bit>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "base/random.h"
+#include "kernel/byte_rows.h"
 #include "kernel/cpu.h"
 #include "kernel/dot.h"
 #include "kernel/half.h"
@@ -287,6 +289,43 @@ TEST(CpuLevel, ForcingIsUndoneAndScalarIsAlwaysThere) {
   EXPECT_EQ(ActiveCpuLevel(), before);
   EXPECT_EQ(AvailableCpuLevels().front(), CpuLevel::kScalar);
   EXPECT_EQ(CpuLevelName(CpuLevel::kAvx512), "avx512");
+}
+
+TEST_P(AtLevel, RowsOfBytesWithinADistance) {
+  for (const size_t dimension : {4, 8, 20, 128}) {
+    for (const size_t count : {1, 15, 16, 17, 64, 100, 209}) {
+      std::vector<uint8_t> bytes(dimension * count), query(dimension);
+      // The largest values too: sums of products must not saturate.
+      for (uint8_t& byte : bytes) byte = random_.Below(3) == 0 ? 255 : static_cast<uint8_t>(random_());
+      for (uint8_t& byte : query) byte = random_.Below(3) == 0 ? 0 : static_cast<uint8_t>(random_());
+      ByteRows rows(dimension);
+      const size_t half = count / 2;  // two appends: the second begins a block
+      rows.Append(std::span(bytes).first(half * dimension));
+      const size_t second = rows.blocks() * kByteRowsBlock;
+      rows.Append(std::span(bytes).subspan(half * dimension));
+      std::vector<NearRow> all, found(rows.blocks() * kByteRowsBlock);
+      for (size_t r = 0; r < count; ++r) {
+        int32_t distance = 0;
+        for (size_t i = 0; i < dimension; ++i) {
+          const int32_t difference = int32_t{bytes[r * dimension + i]} - query[i];
+          distance += difference * difference;
+        }
+        all.push_back({distance, static_cast<uint32_t>(r < half ? r : second + r - half)});
+      }
+      for (const int32_t bound : {0, all[count / 2].distance, std::numeric_limits<int32_t>::max()}) {
+        std::vector<NearRow> expected;
+        for (const NearRow& row : all) {
+          if (row.distance < bound) expected.push_back(row);
+        }
+        const size_t n = RowsWithin(rows, 0, rows.blocks(), query, bound, found.data());
+        ASSERT_EQ(n, expected.size()) << dimension << " " << count;
+        for (size_t i = 0; i < n; ++i) {
+          ASSERT_EQ(found[i].row, expected[i].row);
+          ASSERT_EQ(found[i].distance, expected[i].distance);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace
