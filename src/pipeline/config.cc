@@ -81,6 +81,39 @@ Setter FeatureNames(std::vector<std::string>& target) {
   };
 }
 
+Setter Text(std::string& target) {
+  return [&target](const toml::node& node) -> absl::Status {
+    const auto value = node.value<std::string>();
+    if (!node.is_string() || !value || value->empty()) return absl::InvalidArgumentError("must be text in quotes");
+    target = *value;
+    return absl::OkStatus();
+  };
+}
+
+// An address that begins with one of `schemes`.
+Setter Address(std::string& target, std::vector<std::string> schemes) {
+  return [&target, schemes = std::move(schemes)](const toml::node& node) -> absl::Status {
+    std::string known;
+    for (const std::string& scheme : schemes) known += (known.empty() ? "" : " or ") + scheme + "...";
+    std::string value;
+    const absl::Status read = Text(value)(node);
+    if (!read.ok() || std::ranges::none_of(schemes, [&](const auto& scheme) { return value.starts_with(scheme); })) {
+      return absl::InvalidArgumentError("must be an address like " + known);
+    }
+    target = std::move(value);
+    return absl::OkStatus();
+  };
+}
+
+Setter YesOrNo(bool& target) {
+  return [&target](const toml::node& node) -> absl::Status {
+    const auto value = node.value<bool>();
+    if (!node.is_boolean() || !value) return absl::InvalidArgumentError("must be true or false");
+    target = *value;
+    return absl::OkStatus();
+  };
+}
+
 Setter Number(double& target, double least, double most) {
   return [&target, least, most](const toml::node& node) -> absl::Status {
     const auto value = node.value<double>();
@@ -108,7 +141,24 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"fingerprint.chunk_seconds", Number(config.chunk_seconds, 0.1, 86'400)},
       {"fingerprint.chunk_images", Whole(config.chunk_images, 1, 200'000)},
       {"fingerprint.part_images", Whole(config.part_images, 1, 200'000)},
-      {"queue.lease_seconds", Number(config.lease_seconds, 0.1, 86'400)},
+      {"objects.url", Address(config.objects.url, {"s3://"})},
+      {"objects.endpoint", Address(config.objects.endpoint, {"http://", "https://"})},
+      {"objects.region", Text(config.objects.region)},
+      {"objects.credentials_file", Text(config.objects.credentials_file)},
+      {"objects.ca_file", Text(config.objects.ca_file)},
+      {"objects.cache_bytes", Whole(config.objects.cache_bytes, 1 << 20, int64_t{1} << 50)},
+      {"objects.single_writer", YesOrNo(config.objects.single_writer)},
+      {"catalog.url", Address(config.catalog.url, {"postgresql://", "postgres://"})},
+      {"catalog.retry_seconds", Number(config.catalog.retry_seconds, 0, 86'400)},
+      {"queue.url", Address(config.queue.url, {"nats://", "tls://", "postgresql://", "postgres://"})},
+      {"queue.name", Text(config.queue.name)},
+      {"queue.replicas", Whole(config.queue.replicas, 1, 5)},
+      {"queue.user", Text(config.queue.user)},
+      {"queue.password_file", Text(config.queue.password_file)},
+      {"queue.token_file", Text(config.queue.token_file)},
+      {"queue.credentials_file", Text(config.queue.credentials_file)},
+      {"queue.ca_file", Text(config.queue.ca_file)},
+      {"queue.lease_seconds", Number(config.queue.lease_seconds, 0.1, 86'400)},
       {"features.types", FeatureNames(config.features)},
   };
   toml::table table;

@@ -13,6 +13,37 @@
 
 namespace likeness {
 
+// Where the bytes lie.
+struct ObjectsConfig {
+  std::string url;       // "s3://BUCKET/PREFIX"; empty: the folder HOME/objects
+  std::string endpoint;  // "http://HOST:PORT"; empty: Amazon's
+  std::string region = "us-east-1";
+  std::string credentials_file;        // empty: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+  std::string ca_file;                 // empty: the system's
+  uint64_t cache_bytes = 20ull << 30;  // of HOME/cache
+  bool single_writer = false;          // S3Options::single_writer
+};
+
+// Where the facts lie.
+struct CatalogConfig {
+  std::string url;            // "postgresql://USER@HOST/DATABASE"; empty: HOME/catalog.sqlite
+  double retry_seconds = 60;  // for how long a server that went away is waited for
+};
+
+// Where the work waits.
+struct QueueConfig {
+  std::string url;  // "nats://HOST:PORT,nats://..." or "postgresql://..."; empty: HOME/queue.sqlite
+  std::string name = "likeness";
+  size_t replicas = 3;           // of NATS
+  std::string user;              // of NATS
+  std::string password_file;     // of NATS, beside user
+  std::string token_file;        // of NATS
+  std::string credentials_file;  // of NATS
+  std::string ca_file;           // of NATS
+  double lease_seconds = 60;     // without a sign of life from its worker for so long, a chunk is given to another
+};
+
+// Relative paths are meant from the home. Each member is a key of the file: docs/configuration.md.
 struct Config {
   ImageLimits image;                             // [image] max_pixels, max_bytes, max_aspect
   std::vector<std::string> features = {"deep"};  // [features] types: what is computed of every image
@@ -23,8 +54,9 @@ struct Config {
   double chunk_seconds = 1800;
   std::optional<size_t> chunk_images;  // [fingerprint] chunk_images: images in a chunk, whatever was measured
   size_t part_images = 512;            // [fingerprint] part_images: a worker puts what it has after so many
-  // [queue] lease_seconds: without a sign of life from its worker for so long, a chunk is given to another.
-  double lease_seconds = 60;
+  ObjectsConfig objects;               // [objects]
+  CatalogConfig catalog;               // [catalog]
+  QueueConfig queue;                   // [queue]
   size_t threads = 0;  // threads: 0 in the file means one for each available processor
 };
 

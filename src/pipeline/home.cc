@@ -10,8 +10,7 @@
 
 #include "base/file.h"
 #include "base/thread_pool.h"
-#include "object/folder_store.h"
-#include "queue/sql_queue.h"
+#include "pipeline/engines.h"
 
 namespace likeness {
 
@@ -30,7 +29,8 @@ void SweepScratch(const std::filesystem::path& folder) {
 
 absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& path, bool create) {
   std::error_code error;
-  const bool exists = std::filesystem::exists(path / "catalog.sqlite", error);
+  LIKENESS_ASSIGN_OR_RETURN(Config config, ReadConfig(path / "likeness.toml"));
+  const bool exists = !config.catalog.url.empty() || std::filesystem::exists(path / "catalog.sqlite", error);
   if (!exists && !create) {
     return absl::NotFoundError("there is no collection in " + path.string() + ": make one with `likeness --home " +
                                path.string() + " add FOLDER`");
@@ -40,12 +40,12 @@ absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& pa
   const std::filesystem::path whole = std::filesystem::canonical(path, error);
   if (error) return ErrnoStatus(error.value(), "cannot open " + path.string());
   std::unique_ptr<Home> home(new Home(whole, ModelLibrary::Usual(whole)));
-  LIKENESS_ASSIGN_OR_RETURN(home->config_, ReadConfig(whole / "likeness.toml"));
+  home->config_ = std::move(config);
   if (home->config_.models.empty()) home->config_.models = {std::string(kDefaultModel)};
   if (home->config_.threads == 0) home->config_.threads = AvailableThreads();
-  LIKENESS_ASSIGN_OR_RETURN(home->objects_, FolderStore::Open(whole / "objects"));
-  LIKENESS_ASSIGN_OR_RETURN(home->catalog_, Catalog::Open(whole / "catalog.sqlite"));
-  LIKENESS_ASSIGN_OR_RETURN(home->queue_, OpenSqliteQueue(whole / "queue.sqlite"));
+  LIKENESS_ASSIGN_OR_RETURN(home->objects_, OpenObjects(home->config_.objects, whole));
+  LIKENESS_ASSIGN_OR_RETURN(home->catalog_, OpenCatalog(home->config_.catalog, whole));
+  LIKENESS_ASSIGN_OR_RETURN(home->queue_, OpenQueue(home->config_.queue, whole));
   SweepScratch(whole / "scratch");
   return home;
 }

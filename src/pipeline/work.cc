@@ -110,7 +110,7 @@ class Worker {
  private:
   // One chunk, or one wait for one; false when there is nothing to wait for.
   absl::StatusOr<bool> Step() {
-    const milliseconds duration(static_cast<int64_t>(home_.config().lease_seconds * 1000));
+    const milliseconds duration(static_cast<int64_t>(home_.config().queue.lease_seconds * 1000));
     LIKENESS_ASSIGN_OR_RETURN(const std::optional<Lease> lease, home_.queue().Pull(options_.name, duration, kPullWait));
     if (lease) {
       LIKENESS_RETURN_IF_ERROR(Take(*lease));

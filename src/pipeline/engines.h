@@ -1,0 +1,22 @@
+// The engines that a configuration chooses: for each need one that is embedded in the home, and one on servers.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "base/status.h"
+#include "catalog/catalog.h"
+#include "object/object_store.h"
+#include "pipeline/config.h"
+#include "queue/queue.h"
+
+namespace likeness {
+
+// `home`: the folder in which the embedded engines keep their files, and relative paths of the configuration are meant.
+// Errors: within 5 s, one sentence that begins with the section and its address: those of the engines.
+absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& config,
+                                                         const std::filesystem::path& home);
+absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config, const std::filesystem::path& home);
+absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, const std::filesystem::path& home);
+
+}  // namespace likeness
