@@ -57,7 +57,7 @@ struct Config {
   ObjectsConfig objects;               // [objects]
   CatalogConfig catalog;               // [catalog]
   QueueConfig queue;                   // [queue]
-  size_t threads = 0;  // threads: 0 in the file means one for each available processor
+  size_t threads = 0;                  // threads: 0 in the file means one for each available processor
 };
 
 // Errors: InvalidArgument, one sentence that names the key, its value and what to do.
