@@ -288,9 +288,6 @@ class NatsQueue final : public Queue {
     return tasks;
   }
 
-  // JetStream takes a delivery back from nobody but its holder: the lease runs out.
-  absl::StatusOr<uint64_t> Forsake(std::string_view) override { return 0; }
-
   absl::StatusOr<uint64_t> Purge(std::string_view prefix) override {
     LIKENESS_RETURN_IF_ERROR(CheckPrefix(prefix));
     const std::string subjects = prefix.empty() ? ">" : SubjectOf(prefix) + ">";

@@ -260,20 +260,6 @@ class SqlQueue final : public Queue {
     return static_cast<uint64_t>(ended);
   }
 
-  absl::StatusOr<uint64_t> Forsake(std::string_view worker) override {
-    const std::string name(worker);
-    long long ended = 0;
-    LIKENESS_RETURN_IF_ERROR(Write([&](soci::session& session) {
-      ended = Change(session,
-                     "UPDATE queue_tasks SET lease_end = NULL, delivery = delivery + 1, worker = ''"
-                     " WHERE worker = :worker AND lease_end IS NOT NULL",
-                     name);
-      return absl::OkStatus();
-    }));
-    changed_.notify_all();
-    return static_cast<uint64_t>(ended);
-  }
-
   absl::StatusOr<uint64_t> Purge(std::string_view prefix) override {
     LIKENESS_RETURN_IF_ERROR(CheckPrefix(prefix));
     const std::string text(prefix);
