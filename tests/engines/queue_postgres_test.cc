@@ -40,7 +40,7 @@ void Administer(const std::string& statement) {
 // Every queue of a test has a schema of its own in the database.
 absl::StatusOr<std::unique_ptr<Queue>> OpenIn(const std::string& name) {
   Administer("CREATE SCHEMA IF NOT EXISTS " + name);
-  return OpenPostgresQueue(Url() + "?options=%20-c%20search_path%3D" + name);
+  return OpenPostgresQueue(Url() + "?options=-csearch_path%3D" + name);
 }
 void Drop(const std::string& name) { Administer("DROP SCHEMA IF EXISTS " + name + " CASCADE"); }
 
