@@ -8,7 +8,7 @@
 namespace likeness {
 namespace {
 
-constexpr const char* kStates[] = {"leased", "returned", "done"};
+constexpr const char* kStates[] = {"leased", "returned", "forsaken", "done"};
 
 }  // namespace
 
@@ -31,6 +31,7 @@ std::optional<LeaseRecord> NatsLeases::Parse(natsMsg* message) const {
   record.attempt = static_cast<uint32_t>(number("attempt"));
   record.worker = word("worker");
   record.token = word("token");
+  record.reply = word("reply");
   record.lease_ms = static_cast<int64_t>(number("lease_ms"));
   const auto* state = std::ranges::find(kStates, word("state"));
   if (state == std::end(kStates)) return std::nullopt;
@@ -58,14 +59,12 @@ NatsResult NatsLeases::Read(std::string_view id, std::optional<LeaseRecord>& rec
 
 NatsResult NatsLeases::Write(std::string_view id, LeaseRecord& record, std::optional<uint64_t> expected,
                              bool& written) const {
-  const std::string text = nlohmann::json{{"task", record.task},
-                                          {"delivery", record.delivery},
-                                          {"attempt", record.attempt},
-                                          {"worker", record.worker},
-                                          {"token", record.token},
-                                          {"lease_ms", record.lease_ms},
-                                          {"state", kStates[static_cast<size_t>(record.state)]}}
-                               .dump();
+  const std::string text =
+      nlohmann::json{{"task", record.task},         {"delivery", record.delivery},
+                     {"attempt", record.attempt},   {"worker", record.worker},
+                     {"token", record.token},       {"reply", record.reply},
+                     {"lease_ms", record.lease_ms}, {"state", kStates[static_cast<size_t>(record.state)]}}
+          .dump();
   natsMsg* raw = nullptr;
   natsStatus status =
       natsMsg_Create(&raw, (prefix_ + SubjectOf(id)).c_str(), nullptr, text.data(), static_cast<int>(text.size()));

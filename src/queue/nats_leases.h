@@ -13,13 +13,14 @@
 namespace likeness {
 
 struct LeaseRecord {
-  enum class State { kLeased, kReturned, kDone };
+  enum class State { kLeased, kReturned, kForsaken, kDone };
 
   uint64_t task = 0;      // the task's sequence in its stream: an id that is published again is another task
   uint64_t delivery = 0;  // which delivery of the task by the consumer
   uint32_t attempt = 1;
   std::string worker;
   std::string token;
+  std::string reply;  // where the delivery is answered
   int64_t lease_ms = 0;
   State state = State::kLeased;
 

@@ -217,6 +217,27 @@ class NatsQueue final : public Queue {
     return Acknowledge(lease);
   }
 
+  absl::StatusOr<uint64_t> Forsake(std::string_view worker) override {
+    std::vector<LeaseRecord> records;
+    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
+    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    uint64_t ended = 0;
+    for (LeaseRecord& record : records) {
+      if (record.worker != worker || record.state != LeaseRecord::State::kLeased) continue;
+      record.state = LeaseRecord::State::kForsaken;
+      record.token = "!" + record.token;
+      bool written = false;
+      const NatsResult wrote = connection_->Persist(
+          call_timeout_, [&] { return leases_.Write(record.id, record, record.revision, written); });
+      if (!wrote.ok()) return connection_->StatusOf(wrote, "cannot end a lease");
+      if (!written) continue;  // changed meanwhile: not dead, or its task has gone on
+      ++ended;
+      const NatsResult answered = connection_->Persist(call_timeout_, [&] { return Answer(record.reply, "-NAK"); });
+      if (!answered.ok()) return connection_->StatusOf(answered, "cannot end a lease");
+    }
+    return ended;
+  }
+
   absl::StatusOr<QueueStats> Stats() override {
     QueueStats stats;
     std::vector<LeaseRecord> records;
@@ -266,9 +287,6 @@ class NatsQueue final : public Queue {
     }
     return tasks;
   }
-
-  // JetStream takes a delivery back from nobody but its holder: the lease runs out.
-  absl::StatusOr<uint64_t> Forsake(std::string_view) override { return 0; }
 
   absl::StatusOr<uint64_t> Purge(std::string_view prefix) override {
     LIKENESS_RETURN_IF_ERROR(CheckPrefix(prefix));
@@ -444,6 +462,7 @@ class NatsQueue final : public Queue {
     mine.task = delivery.sequence;
     mine.delivery = delivery.delivered;
     mine.worker = worker;
+    mine.reply = delivery.reply;
     mine.token = NewToken();
     mine.lease_ms = duration.count();
     bool look = delivery.delivered > 1, stale = false;
@@ -462,10 +481,9 @@ class NatsQueue final : public Queue {
             if (const NatsResult deleted = DeleteTask(before->task); !deleted.ok()) return deleted;
             return leases_.Delete(before->revision);
           }
-          const bool returned = before->state == LeaseRecord::State::kReturned;
-          stale = !returned && before->delivery >= delivery.delivered;
+          stale = before->state == LeaseRecord::State::kLeased && before->delivery >= delivery.delivered;
           if (stale) return {};
-          mine.attempt = before->attempt + (returned ? 0 : 1);
+          mine.attempt = before->attempt + (before->state == LeaseRecord::State::kReturned ? 0 : 1);
         }
         bool written = false;
         const auto expected = before ? std::optional(before->revision) : std::nullopt;

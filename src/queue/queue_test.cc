@@ -52,20 +52,6 @@ TEST_F(SqliteQueue, LeasesRunByTheMachinesUptimeAlone) {
   EXPECT_EQ(second->attempt, 2u);
 }
 
-TEST_F(SqliteQueue, ADeadWorkersTasksNeedNotWait) {
-  const auto queue = Open();
-  ASSERT_TRUE(queue->Publish(std::vector<Task>{{"a", ""}, {"b", ""}}).ok());
-  const auto lease = Pull(*queue);
-  ASSERT_TRUE(lease.has_value());
-  EXPECT_EQ(*queue->Forsake("another"), 0u);
-  EXPECT_EQ(*queue->Forsake("worker"), 1u);
-  EXPECT_EQ(queue->Acknowledge(*lease).code(), absl::StatusCode::kFailedPrecondition);
-  const auto again = Pull(*queue);
-  ASSERT_TRUE(again.has_value());
-  EXPECT_EQ(again->task.id, "a");
-  EXPECT_EQ(again->attempt, 2u);
-}
-
 TEST_F(SqliteQueue, AMachineThatStartsAnewEndsAllLeases) {
   auto queue = Open();
   ASSERT_TRUE(queue->Publish(std::vector<Task>{{"a", ""}}).ok());

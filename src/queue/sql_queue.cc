@@ -8,6 +8,7 @@
 #include <fstream>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "catalog/session_pool.h"
@@ -66,7 +67,8 @@ class SqlQueue final : public Queue {
       : pool_(std::move(pool)), uptime_(std::move(uptime)) {}
 
   absl::Status Prepare() {
-    return Write([&](soci::session& session) -> absl::Status {
+    const SessionPool::Work make = [&](soci::session& session) -> absl::Status {
+      if (const std::string lock = pool_->dialect().lock_schema; !lock.empty()) session << lock;
       session << (embedded() ? kSqliteTasks : kPostgresTasks);
       for (const char* statement : kQueueSchema) session << statement;
       int version = 0;
@@ -92,7 +94,8 @@ class SqlQueue final : public Queue {
         }
       }
       return absl::OkStatus();
-    });
+    };
+    return pool_->WriteOnce(make);  // a server that is not there is no matter to wait for yet
   }
 
   absl::StatusOr<uint64_t> Publish(std::span<const Task> tasks) override {
@@ -167,13 +170,16 @@ class SqlQueue final : public Queue {
 
   absl::Status Replace(const Lease& lease, std::span<const Task> tasks) override {
     LIKENESS_RETURN_IF_ERROR(CheckReplacement(lease, tasks));
+    bool again = false;
     LIKENESS_RETURN_IF_ERROR(WithDelivery(lease, [&](soci::session& session, const Delivery& held) -> absl::Status {
+      const bool first = !std::exchange(again, true);
       std::string worker;
       session << "SELECT worker FROM queue_tasks WHERE number = :number AND delivery = :delivery",
           soci::use(held.number), soci::use(held.delivery), soci::into(worker);
       if (Change(session, "DELETE FROM queue_tasks WHERE number = :number AND delivery = :delivery", held.number,
                  held.delivery) == 0) {
-        return LeaseLost(lease);
+        // Perhaps the try before did it, and its answer was lost with the server.
+        return first || Exists(session, held) ? LeaseLost(lease) : absl::OkStatus();
       }
       const Times now = TimesOf(session);
       Insert(session, tasks, now);
@@ -270,7 +276,7 @@ class SqlQueue final : public Queue {
   bool embedded() const { return uptime_ != nullptr; }
 
   // SQLite lets one write at a time, and those it turns away sleep and try again; in one process they queue here.
-  absl::Status Write(const std::function<absl::Status(soci::session&)>& work) {
+  absl::Status Write(const SessionPool::Work& work) {
     std::unique_lock<std::mutex> turn(writing_mutex_, std::defer_lock);
     if (embedded()) turn.lock();
     return pool_->Write(work);
@@ -301,6 +307,12 @@ class SqlQueue final : public Queue {
                " OR EXISTS (SELECT 1 FROM queue_tasks WHERE lease_end <= :now) THEN 1 ELSE 0 END",
         soci::use(now), soci::into(ready);
     return ready != 0;
+  }
+
+  static bool Exists(soci::session& session, const Delivery& held) {
+    int count = 0;
+    session << "SELECT count(*) FROM queue_tasks WHERE number = :number", soci::use(held.number), soci::into(count);
+    return count > 0;
   }
 
   // Puts the tasks whose ids are not there in, and returns how many.
@@ -410,6 +422,13 @@ absl::StatusOr<std::unique_ptr<Queue>> OpenSqliteQueue(const std::filesystem::pa
                                                        std::function<MachineTime()> uptime) {
   auto queue = std::make_unique<SqlQueue>(std::make_unique<SessionPool>(path.string(), kSessions), std::move(uptime));
   if (absl::Status status = queue->Prepare(); !status.ok()) return Annotate(status, path.string());
+  return queue;
+}
+
+absl::StatusOr<std::unique_ptr<Queue>> OpenPostgresQueue(const std::string& url, milliseconds retry_for) {
+  LIKENESS_ASSIGN_OR_RETURN(std::unique_ptr<SessionPool> pool, SessionPool::Connect(url, kSessions, retry_for));
+  auto queue = std::make_unique<SqlQueue>(std::move(pool), nullptr);
+  LIKENESS_RETURN_IF_ERROR(queue->Prepare());
   return queue;
 }
 

@@ -215,6 +215,25 @@ TEST_P(QueueConformance, AReturnedTaskIsThereAtOnceAndNotCounted) {
   EXPECT_EQ(queue_->Acknowledge(*fourth), absl::OkStatus());
 }
 
+TEST_P(QueueConformance, ADeadWorkersTasksNeedNotWait) {
+  Publish(*queue_, {{"a", ""}, {"b", ""}});
+  const auto lease = Pull(*queue_, "dead");
+  const auto other = Pull(*queue_, "alive");
+  ASSERT_PULLED(lease);
+  ASSERT_PULLED(other);
+  EXPECT_EQ(*queue_->Forsake("nobody"), 0u);
+  EXPECT_EQ(*queue_->Forsake("dead"), 1u);
+  EXPECT_EQ(*queue_->Forsake("dead"), 0u);
+  EXPECT_EQ(StatsOf(*queue_).leased, 1u);
+  ExpectLost(queue_->Acknowledge(*lease));
+  const auto again = Pull(*queue_, "alive", std::chrono::minutes(10), std::chrono::seconds(5));
+  ASSERT_PULLED(again);
+  EXPECT_EQ(again->task.id, "a");
+  EXPECT_EQ(again->attempt, 2u);
+  EXPECT_EQ(queue_->Acknowledge(*again), absl::OkStatus());
+  EXPECT_EQ(queue_->Acknowledge(*other), absl::OkStatus());
+}
+
 TEST_P(QueueConformance, ReplacedBySmallerOnes) {
   Publish(*queue_, {{"large", "0-9"}});
   const auto large = Pull(*queue_);
