@@ -181,7 +181,8 @@ absl::StatusOr<std::vector<Column>> OpenColumns(Home& home, const Chunk& slice, 
   return columns;
 }
 
-absl::StatusOr<std::vector<ImageRecord>> ImagesOf(Home& home, const ShardId& shard, std::span<const Signature> signatures) {
+absl::StatusOr<std::vector<ImageRecord>> ImagesOf(Home& home, const ShardId& shard,
+                                                  std::span<const Signature> signatures) {
   LIKENESS_ASSIGN_OR_RETURN(std::vector<ImageRecord> images, home.catalog().ShardImages(shard, signatures));
   if (images.size() != signatures.size()) {
     return absl::InternalError("the catalog does not know every image of a shard: was an older copy put in its place?");
