@@ -1,9 +1,13 @@
 #include "object/faulty_store.h"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <system_error>
 #include <thread>
 
 #include "base/bytes.h"
+#include "base/file.h"
 
 namespace likeness {
 namespace {
@@ -40,8 +44,8 @@ std::optional<StoreFault> FaultyStore::Meet(StoreCall call) {
   {
     const std::lock_guard lock(mutex_);
     const uint64_t nth = ++calls_[static_cast<size_t>(call)];
-    const auto found =
-        std::ranges::find_if(faults_, [&](const StoreFault& f) { return f.call == call && f.nth == nth; });
+    const auto found = std::ranges::find_if(
+        faults_, [&](const StoreFault& f) { return f.call == call && nth >= f.nth && nth - f.nth < f.times; });
     if (found != faults_.end()) fault = *found;
   }
   if (fault && fault->kind == StoreFault::Kind::kDelay) std::this_thread::sleep_for(fault->delay);
@@ -86,7 +90,24 @@ absl::Status FaultyStore::Delete(std::string_view key) {
 }
 
 absl::StatusOr<std::filesystem::path> FaultyStore::LocalFile(std::string_view key) {
-  return Answer(Meet(StoreCall::kLocalFile), [&] { return inner_.LocalFile(key); });
+  const std::optional<StoreFault> fault = Meet(StoreCall::kLocalFile);
+  auto path = Answer(fault, [&] { return inner_.LocalFile(key); });
+  if (!path.ok() || !fault || fault->kind != StoreFault::Kind::kFlipBit) return path;
+  LIKENESS_ASSIGN_OR_RETURN(std::string content, ReadFile(*path));
+  FlipBit(content, fault->bit);
+  std::error_code error;
+  const std::lock_guard lock(mutex_);
+  const std::filesystem::path damaged =
+      std::filesystem::temp_directory_path(error) /
+      ("likeness_damaged_" + std::to_string(::getpid()) + "_" + std::to_string(reinterpret_cast<uintptr_t>(this)) +
+       "_" + std::to_string(damaged_.size()));
+  LIKENESS_RETURN_IF_ERROR(WriteFileAtomic(damaged, AsBytes(content)));
+  return damaged_.emplace_back(damaged);
+}
+
+FaultyStore::~FaultyStore() {
+  std::error_code unused;
+  for (const std::filesystem::path& path : damaged_) std::filesystem::remove(path, unused);
 }
 
 }  // namespace likeness

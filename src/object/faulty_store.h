@@ -17,13 +17,15 @@ inline constexpr size_t kStoreCalls = 8;
 // What shall happen at one call.
 struct StoreFault {
   enum class Kind {
-    kFail,        // nothing is done and `status` is returned (a torn put looks like this: no part of it is seen)
+    kFail,  // nothing is done and `status` is returned: a put refused, a full disk, a torn put, of which none is seen
     kLostAnswer,  // it is done, and `status` is returned all the same
-    kFlipBit,     // Get and GetRange: bit `bit` (modulo the size) of the bytes read is turned
+    kFlipBit,     // Get, GetRange, LocalFile: bit `bit` (modulo the size) of the bytes read is turned
     kDelay,       // it is done after `delay`
   };
   StoreCall call = StoreCall::kPut;
   uint64_t nth = 1;  // counted from the store's making, per kind of call, the first is 1
+  uint64_t times =
+      1;  // so many calls in a row, from the nth; UINT64_MAX: all that follow, as on a disk that stays full
   Kind kind = Kind::kFail;
   absl::Status status = absl::UnavailableError("fault injected by a test");
   uint64_t bit = 0;
@@ -34,6 +36,7 @@ struct StoreFault {
 class FaultyStore final : public ObjectStore {
  public:
   explicit FaultyStore(ObjectStore& inner) : inner_(inner) {}
+  ~FaultyStore() override;  // Removes the damaged files that LocalFile made.
 
   void Inject(StoreFault fault);
   uint64_t calls(StoreCall call) const;
@@ -55,8 +58,9 @@ class FaultyStore final : public ObjectStore {
 
   ObjectStore& inner_;
   mutable std::mutex mutex_;
-  std::array<uint64_t, kStoreCalls> calls_{};  // guarded by mutex_
-  std::vector<StoreFault> faults_;             // guarded by mutex_
+  std::array<uint64_t, kStoreCalls> calls_{};   // guarded by mutex_
+  std::vector<StoreFault> faults_;              // guarded by mutex_
+  std::vector<std::filesystem::path> damaged_;  // guarded by mutex_
 };
 
 }  // namespace likeness

@@ -10,6 +10,7 @@
 #include <fstream>
 
 #include "base/bytes.h"
+#include "base/file.h"
 #include "object/faulty_store.h"
 #include "object/folder_store.h"
 #include "object/memory_store.h"
@@ -100,6 +101,19 @@ TEST(FaultyStore, DoesWhatItIsTold) {
   EXPECT_TRUE(store.List("", "", 1).ok());
   EXPECT_EQ(store.calls(StoreCall::kPut), 3u);
   EXPECT_EQ(store.calls(StoreCall::kDelete), 0u);
+}
+
+TEST(FaultyStore, ADiskStaysFullAndAFileIsDamaged) {
+  MemoryStore memory;
+  FaultyStore store(memory);
+  store.Inject(
+      {.call = StoreCall::kPut, .nth = 2, .times = UINT64_MAX, .status = absl::ResourceExhaustedError("full")});
+  store.Inject({.call = StoreCall::kLocalFile, .nth = 2, .kind = StoreFault::Kind::kFlipBit, .bit = 8});
+  EXPECT_TRUE(store.Put("1", AsBytes("aaa")).ok());
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(absl::IsResourceExhausted(store.Put("2", AsBytes("b"))));
+  EXPECT_EQ(*ReadFile(*store.LocalFile("1")), "aaa");
+  EXPECT_EQ(*ReadFile(*store.LocalFile("1")), "a`a");
+  EXPECT_EQ(*ReadFile(*memory.LocalFile("1")), "aaa");
 }
 
 }  // namespace

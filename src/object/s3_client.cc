@@ -317,7 +317,6 @@ absl::StatusOr<S3Reply> S3Client::Do(const S3Call& call) {
   SteadyClock::time_point until = SteadyClock::time_point::max();
   if (call.within) until = SteadyClock::now() + *call.within;
   std::unique_ptr<Connection> connection = Take();
-  bool repeated = false;
   int damaged = 0;
   for (int failures = 0;;) {
     S3Reply reply;
@@ -329,7 +328,6 @@ absl::StatusOr<S3Reply> S3Client::Do(const S3Call& call) {
       limit = std::chrono::ceil<std::chrono::milliseconds>(
           std::max(until - SteadyClock::now(), SteadyClock::duration(1'000'000)));
     const CURLcode code = connection->Attempt(*this, call, limit, reply, failure);
-    reply.repeated = repeated;
     if (code == CURLE_OK && failure.ok() && !AsksAgain(reply)) {
       GiveBack(std::move(connection));
       return reply;
@@ -354,8 +352,6 @@ absl::StatusOr<S3Reply> S3Client::Do(const S3Call& call) {
     } else {
       failure = StatusOf(reply, call.key);
     }
-    // A connection that was never made carried out nothing; nor did a server that asks to come back later.
-    if (code != CURLE_COULDNT_CONNECT && code != CURLE_COULDNT_RESOLVE_HOST && reply.status != 503) repeated = true;
     const SteadyClock::time_point now = SteadyClock::now();
     if (++failures == 1 && !call.within) until = now + options_.retry_for;
     const auto pause = Pause(options_, failures, reply);

@@ -32,7 +32,6 @@ struct S3Reply {
   S3Fields headers = {};  // names in lower case
   std::string body = {};  // unless a sink took it, and no more than 4 MiB of it
   std::string code = {};  // S3's name of the error, such as NoSuchKey; empty when the body says none
-  bool repeated = false;  // an attempt before this one may have been carried out, and its answer lost
 
   bool ok() const { return status >= 200 && status < 300; }
   // Empty when there is no such header.

@@ -214,10 +214,10 @@ absl::Status S3Store::Outcome(std::string_view key, const S3Reply& reply, const 
   if (reply.ok()) return absl::OkStatus();
   const bool lost = reply.status == 412 || (reply.status == 404 && reply.code != "NoSuchBucket");
   if (!lost) return client_->StatusOf(reply, key);
-  if (reply.repeated) {  // An attempt whose answer was lost may be what this one lost against.
-    LIKENESS_ASSIGN_OR_RETURN(const std::optional<S3Reply> now, Ask(key));
-    if (now && now->Header(kPutHeader) == token) return absl::OkStatus();
-  }
+  // An attempt of this put whose answer was lost may be what the last one lost against; curl, too, sends again what a
+  // kept connection lost.
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<S3Reply> now, Ask(key));
+  if (now && now->Header(kPutHeader) == token) return absl::OkStatus();
   if (options.if_absent && reply.status == 412) return Exists(key);
   if (!options.if_match && !options.if_absent) return absl::UnavailableError(MessageOf(client_->StatusOf(reply, key)));
   return absl::FailedPreconditionError("the object '" + std::string(key) + "' was changed by another, or is gone");

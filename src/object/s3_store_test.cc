@@ -153,6 +153,11 @@ TEST_F(S3StoreTest, ALostAnswerIsNotALostCondition) {
   lose = 1;
   EXPECT_TRUE(store->Put("k", AsBytes("w"), {.if_match = etag}).ok());
   EXPECT_EQ(AsText(store->Get("k")->bytes()), "w");
+  server_.after = [&](const StubRequest& request, StubReply& reply) {  // Here curl itself sends again.
+    if (request.method == "PUT" && lose-- > 0) reply.drop = true;
+  };
+  lose = 1;
+  EXPECT_TRUE(store->Put("dropped", AsBytes("v"), {.if_absent = true}).ok());
   // Another's object is no answer of ours.
   Misbehave("PUT", 1, FakeS3::Error(500, "InternalError"));
   EXPECT_TRUE(absl::IsAlreadyExists(store->Put("k", AsBytes("w"), {.if_absent = true})));
