@@ -39,3 +39,11 @@ endif()
 add_library(onnxruntime INTERFACE)
 target_include_directories(onnxruntime SYSTEM INTERFACE ${ONNXRUNTIME_INCLUDE})
 target_link_libraries(onnxruntime INTERFACE ${ONNXRUNTIME_LIBRARY})
+
+# oneDNN: its CMake config wants OpenCL's headers too; the library and the OpenMP that it takes its threads from.
+find_path(DNNL_INCLUDE oneapi/dnnl/dnnl.hpp REQUIRED)
+find_library(DNNL_LIBRARY dnnl REQUIRED)
+find_library(OPENMP_LIBRARY NAMES libgomp.so.1 gomp REQUIRED)
+add_library(onednn INTERFACE)
+target_include_directories(onednn SYSTEM INTERFACE ${DNNL_INCLUDE})
+target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} ${OPENMP_LIBRARY})

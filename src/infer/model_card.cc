@@ -76,6 +76,14 @@ std::string Number(float value) {
 
 }  // namespace
 
+std::string_view PrecisionName(Precision precision) { return precision == Precision::kF32 ? "f32" : "bf16"; }
+
+absl::StatusOr<Precision> ParsePrecision(std::string_view name) {
+  if (name == "f32") return Precision::kF32;
+  if (name == "bf16") return Precision::kBf16;
+  return absl::InvalidArgumentError("there is no precision \"" + std::string(name) + "\"; say f32 or bf16");
+}
+
 std::string ModelCard::TensorOf(std::string_view wanted) const {
   const std::string name(wanted.empty() ? std::string_view(layer) : wanted);
   const auto found = layers.find(name);
@@ -127,6 +135,11 @@ absl::StatusOr<ModelCard> ParseModelCard(std::string_view text) {
   LIKENESS_RETURN_IF_ERROR(ReadNumber(json, "dimension", "dimension", card.dimension));
   LIKENESS_RETURN_IF_ERROR(ReadInput(json, card.input));
   if (json.contains("pooling")) LIKENESS_RETURN_IF_ERROR(ReadText(json, "pooling", "pooling", card.pooling));
+  std::string precision(PrecisionName(card.precision));
+  LIKENESS_RETURN_IF_ERROR(ReadText(json, "precision", "precision", precision));
+  const auto known = ParsePrecision(precision);
+  if (!known.ok()) return Refuse("precision", "\"f32\" or \"bf16\"");
+  card.precision = *known;
   if (const auto at = json.find("source"); at != json.end()) {
     if (!at->is_object()) return Refuse("source", "an object");
     for (const auto& [key, value] : at->items()) {
@@ -169,6 +182,7 @@ std::string ModelCardToJson(const ModelCard& card) {
   json["layer"] = card.layer;
   json["dimension"] = card.dimension;
   if (!card.pooling.empty()) json["pooling"] = card.pooling;
+  if (card.precision != ModelCard().precision) json["precision"] = PrecisionName(card.precision);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 
@@ -177,7 +191,8 @@ absl::Status WriteModelCard(const std::filesystem::path& path, const ModelCard& 
   return WriteFileAtomic(path, AsBytes(ModelCardToJson(card)));
 }
 
-std::string CanonicalModelDescription(const ModelCard& card, std::string_view layer) {
+std::string CanonicalModelDescription(const ModelCard& card, std::string_view layer,
+                                      std::optional<Precision> precision) {
   const ModelInput& input = card.input;
   std::string text = "sha256=" + card.sha256 + "\ntensor=" + card.TensorOf(layer) + "\ninput=" + input.name +
                      "\nsize=" + std::to_string(input.width) + "x" + std::to_string(input.height) +
@@ -186,7 +201,10 @@ std::string CanonicalModelDescription(const ModelCard& card, std::string_view la
   text += "\nscale=";
   for (const float value : input.scale) text += Number(value) + ",";
   text += "\nfit=" + input.fit + "\n";
-  return card.pooling.empty() ? text : text + "pooling=" + card.pooling + "\n";
+  if (!card.pooling.empty()) text += "pooling=" + card.pooling + "\n";
+  // What was computed before there was a choice was computed in f32.
+  if (precision.value_or(card.precision) == Precision::kBf16) text += "compute=bf16\n";
+  return text;
 }
 
 }  // namespace likeness

@@ -7,78 +7,13 @@
 #include <unordered_set>
 
 #include "base/bytes.h"
+#include "infer/wire.h"
 
 namespace likeness {
 namespace {
 
-// Field numbers of onnx.proto3.
-constexpr uint32_t kModelIrVersion = 1, kModelGraph = 7;
-constexpr uint32_t kGraphNode = 1, kGraphInitializer = 5, kGraphInput = 11, kGraphOutput = 12;
-constexpr uint32_t kNodeInput = 1, kNodeOutput = 2, kNodeAttribute = 5;
-constexpr uint32_t kAttributeGraph = 6, kAttributeGraphs = 11;
-constexpr uint32_t kValueName = 1, kValueType = 2, kTensorName = 8;
-
-// One field of a protobuf message: `whole` is key and value as they stand, `body` the bytes of a length-delimited one.
-struct Field {
-  uint32_t number;
-  std::string_view whole;
-  std::string_view body;
-};
-
-std::optional<uint64_t> TakeVarint(std::string_view& rest) {
-  uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64 && !rest.empty(); shift += 7) {
-    const auto byte = static_cast<uint8_t>(rest.front());
-    rest.remove_prefix(1);
-    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
-  }
-  return std::nullopt;
-}
-
-// Takes the next field off `rest`; nothing when the message is malformed. REQUIRES: !rest.empty()
-std::optional<Field> TakeField(std::string_view& rest) {
-  const std::string_view before = rest;
-  const auto key = TakeVarint(rest);
-  if (!key || *key >> 3 == 0 || *key >> 3 > 0x1fffffff) return std::nullopt;
-  Field field{static_cast<uint32_t>(*key >> 3), {}, {}};
-  size_t size = 0;
-  switch (*key & 7) {
-    case 0:
-      if (!TakeVarint(rest)) return std::nullopt;
-      break;
-    case 1:
-      size = 8;
-      break;
-    case 2: {
-      const auto length = TakeVarint(rest);
-      if (!length || *length > rest.size()) return std::nullopt;
-      size = static_cast<size_t>(*length);
-      field.body = rest.substr(0, size);
-      break;
-    }
-    case 5:
-      size = 4;
-      break;
-    default:
-      return std::nullopt;
-  }
-  if (size > rest.size()) return std::nullopt;
-  rest.remove_prefix(size);
-  field.whole = before.substr(0, before.size() - rest.size());
-  return field;
-}
-
-// Calls `visit` for each field; false when the message is malformed.
-template <typename Visit>
-bool ForEachField(std::string_view message, const Visit& visit) {
-  while (!message.empty()) {
-    const auto field = TakeField(message);
-    if (!field) return false;
-    visit(*field);
-  }
-  return true;
-}
+using namespace onnx_field;
+using Field = WireField;
 
 std::string_view NameIn(std::string_view message, uint32_t number) {
   std::string_view name;
@@ -156,17 +91,6 @@ absl::StatusOr<ModelFile> ReadModelFile(std::span<const std::byte> file) {
   return model;
 }
 
-void AppendVarint(std::string& out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out.push_back(static_cast<char>(value | 0x80));
-  out.push_back(static_cast<char>(value));
-}
-
-void AppendBytes(std::string& out, uint32_t number, std::string_view body) {
-  AppendVarint(out, number << 3 | 2);
-  AppendVarint(out, body.size());
-  out.append(body);
-}
-
 // Single-character edits that turn one name into the other, with a name inside the other counting little.
 size_t EditDistance(std::string_view a, std::string_view b) {
   a = a.substr(0, 128);
@@ -205,15 +129,18 @@ absl::Status NoSuchTensor(const Graph& graph, std::string_view tensor) {
   return absl::InvalidArgumentError("the model has no layer \"" + std::string(tensor) + "\"; the nearest are " + names);
 }
 
-// Marks the nodes that lead to `tensor`; nothing when it is no output of a node.
-std::optional<std::vector<bool>> NeededNodes(const Graph& graph, std::string_view tensor) {
+// Marks the nodes that lead to the tensors.
+absl::StatusOr<std::vector<bool>> NeededNodes(const Graph& graph, std::span<const std::string> tensors) {
   std::unordered_map<std::string_view, size_t> maker;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     for (const std::string_view name : graph.nodes[i].outputs) maker.emplace(name, i);
   }
-  if (tensor.empty() || !maker.contains(tensor)) return std::nullopt;
   std::vector<bool> needed(graph.nodes.size(), false);
-  std::vector<size_t> pending = {maker[tensor]};
+  std::vector<size_t> pending;
+  for (const std::string& tensor : tensors) {
+    if (tensor.empty() || !maker.contains(tensor)) return NoSuchTensor(graph, tensor);
+    pending.push_back(maker[tensor]);
+  }
   while (!pending.empty()) {
     const size_t at = pending.back();
     pending.pop_back();
@@ -245,29 +172,36 @@ absl::StatusOr<OnnxOutline> ReadOnnxOutline(std::span<const std::byte> file) {
 }
 
 absl::StatusOr<std::string> CutOnnxGraph(std::span<const std::byte> file, std::string_view tensor) {
+  const std::string name(tensor);
+  return CutOnnxGraph(file, std::span(&name, 1));
+}
+
+absl::StatusOr<std::string> CutOnnxGraph(std::span<const std::byte> file, std::span<const std::string> tensors) {
   LIKENESS_ASSIGN_OR_RETURN(const ModelFile model, ReadModelFile(file));
-  const auto needed = NeededNodes(model.graph, tensor);
-  if (!needed) return NoSuchTensor(model.graph, tensor);
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<bool> needed, NeededNodes(model.graph, tensors));
   std::string graph;
-  graph.reserve(model.graph.body.size() + tensor.size() + 16);
+  graph.reserve(model.graph.body.size() + 256);
   size_t node = 0;
-  std::string_view declared;  // the output as the file declares it, with its type
+  std::unordered_map<std::string_view, std::string_view> declared;  // outputs as the file declares them, with types
   ForEachField(model.graph.body, [&](const Field& field) {
-    if (field.number == kGraphNode && !(*needed)[node++]) return;
+    if (field.number == kGraphNode && !needed[node++]) return;
     if (field.number == kGraphOutput) {
-      if (NameIn(field.body, kValueName) == tensor) declared = field.body;
+      declared.insert_or_assign(NameIn(field.body, kValueName), field.body);
       return;
     }
     graph.append(field.whole);
   });
-  std::string value(declared);
-  if (declared.empty()) {
-    AppendBytes(value, kValueName, tensor);
-    AppendBytes(value, kValueType, "\x0a\x02\x08\x01");  // tensor_type { elem_type: FLOAT }, of any shape
+  for (size_t i = 0; i < tensors.size(); ++i) {
+    if (std::ranges::find(tensors.first(i), tensors[i]) != tensors.begin() + static_cast<ptrdiff_t>(i)) continue;
+    std::string value(declared[tensors[i]]);
+    if (value.empty()) {
+      AppendBytes(value, kValueName, tensors[i]);
+      AppendBytes(value, kValueType, "\x0a\x02\x08\x01");  // tensor_type { elem_type: FLOAT }, of any shape
+    }
+    AppendBytes(graph, kGraphOutput, value);
   }
-  AppendBytes(graph, kGraphOutput, value);
   std::string out;
-  out.reserve(file.size() + value.size() + 32);
+  out.reserve(file.size() + 256);
   for (const Field& field : model.fields) out.append(field.whole);
   AppendBytes(out, kModelGraph, graph);
   return out;

@@ -21,9 +21,10 @@ struct OnnxOutline {
 // Errors: InvalidArgument when the bytes are no ONNX model.
 absl::StatusOr<OnnxOutline> ReadOnnxOutline(std::span<const std::byte> file);
 
-// The same model with `tensor` as its only output and without the nodes that do not lead to it. (A graph with control
-// flow keeps all its nodes.) Errors: InvalidArgument when the bytes are no ONNX model; when there is no such tensor,
-// with the names nearest to it.
+// The same model with the tensors, each once, as its only outputs and without the nodes that do not lead to them. (A
+// graph with control flow keeps all its nodes.) Errors: InvalidArgument when the bytes are no ONNX model; when there is
+// no such tensor, with the names nearest to it.
+absl::StatusOr<std::string> CutOnnxGraph(std::span<const std::byte> file, std::span<const std::string> tensors);
 absl::StatusOr<std::string> CutOnnxGraph(std::span<const std::byte> file, std::string_view tensor);
 
 }  // namespace likeness

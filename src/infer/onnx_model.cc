@@ -1,12 +1,12 @@
+#include "infer/onnx_model.h"
+
 #include <onnxruntime_cxx_api.h>
 
 #include <algorithm>
 #include <vector>
 
 #include "base/bytes.h"
-#include "base/file.h"
 #include "base/log.h"
-#include "infer/model.h"
 #include "infer/onnx_graph.h"
 
 namespace likeness {
@@ -52,14 +52,18 @@ class OnnxModel final : public Model {
   explicit OnnxModel(Ort::Session session) : session_(std::move(session)) {}
 
   // Checks the graph against the card and runs it once to learn what the layer gives.
-  absl::Status Prepare(const ModelCard& card) {
+  absl::Status Prepare(const ModelCard& card, std::span<const std::string> tensors) {
     const Ort::AllocatorWithDefaultOptions allocator;
     if (session_.GetInputCount() != 1) {
       return absl::InvalidArgumentError("the model has " + std::to_string(session_.GetInputCount()) +
                                         " inputs; only models with one are read");
     }
     input_name_ = session_.GetInputNameAllocated(0, allocator).get();
-    output_name_ = session_.GetOutputNameAllocated(0, allocator).get();
+    for (const std::string& tensor : tensors) {
+      const auto known = std::ranges::find(outputs_, tensor, &Output::name);
+      layers_.push_back(static_cast<size_t>(known - outputs_.begin()));
+      if (known == outputs_.end()) outputs_.push_back({tensor});
+    }
     if (input_name_ != card.input.name) {
       return absl::InvalidArgumentError("the model's input is called \"" + input_name_ + "\" and the card says \"" +
                                         card.input.name + "\"");
@@ -80,16 +84,23 @@ class OnnxModel final : public Model {
                                         " and the card says " + ShapeText(shape_));
     }
     if (declared[0] > 0) fixed_batch_ = static_cast<size_t>(declared[0]);
-    const Ort::TypeInfo output_type = session_.GetOutputTypeInfo(0);
-    if (output_type.GetONNXType() != ONNX_TYPE_TENSOR ||
-        output_type.GetTensorTypeAndShapeInfo().GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
-      return absl::InvalidArgumentError("layer \"" + output_name_ + "\" does not give 32-bit floats");
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const Ort::TypeInfo output_type = session_.GetOutputTypeInfo(i);
+      if (output_type.GetONNXType() != ONNX_TYPE_TENSOR ||
+          output_type.GetTensorTypeAndShapeInfo().GetElementType() != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT) {
+        return absl::InvalidArgumentError("layer \"" + outputs_[i].name + "\" does not give 32-bit floats");
+      }
     }
-    return LearnOutput(card.pooling);
+    return LearnOutputs(card.pooling);
   }
 
   size_t input_size() const override { return static_cast<size_t>(shape_[1] * shape_[2] * shape_[3]); }
   size_t output_size() const override { return output_size_; }
+  std::vector<size_t> layer_sizes() const override {
+    std::vector<size_t> sizes;
+    for (const size_t layer : layers_) sizes.push_back(outputs_[layer].size);
+    return sizes;
+  }
   size_t batch() const override { return fixed_batch_ > 0 ? fixed_batch_ : kBatch; }
 
   absl::Status Run(std::span<const float> images, size_t count, std::span<float> out) const override {
@@ -112,31 +123,61 @@ class OnnxModel final : public Model {
   }
 
  private:
-  absl::Status LearnOutput(const std::string& pooling) {
+  // What one tensor gives. [N,C,H,W]: a channel's positions lie side by side. [N,T,D]: a component's tokens lie D
+  // apart.
+  struct Output {
+    std::string name;
+    size_t size = 0;             // floats for one image
+    size_t positions = 1;        // floats of the tensor for one of those
+    size_t position_stride = 1;  // between them
+    size_t averaged = 1;         // of them, the first ones
+
+    absl::Status Learn(const std::vector<int64_t>& shape, size_t floats, size_t rows, const std::string& pooling) {
+      if (shape.empty() || shape[0] != static_cast<int64_t>(rows) || floats == 0) {
+        return absl::InvalidArgumentError("layer \"" + name + "\" has shape " + ShapeText(shape) +
+                                          ", which has no row for each image");
+      }
+      if (shape.size() == 3 && pooling.empty()) {
+        return absl::InvalidArgumentError("layer \"" + name + "\" gives tokens, of shape " + ShapeText(shape) +
+                                          ": say in the card whether \"pooling\" is \"first\" or \"mean\"");
+      }
+      positions = shape.size() == 4   ? static_cast<size_t>(shape[2] * shape[3])
+                  : shape.size() == 3 ? static_cast<size_t>(shape[1])
+                                      : 1;
+      size = floats / rows / positions;
+      position_stride = shape.size() == 3 ? size : 1;
+      averaged = shape.size() == 3 && pooling == "first" ? 1 : positions;
+      return absl::OkStatus();
+    }
+
+    // One image's values to its vector.
+    void Pool(const float* values, float* out) const {
+      if (positions == 1) {
+        std::copy_n(values, size, out);
+        return;
+      }
+      for (size_t component = 0; component < size; ++component) {
+        const float* first = values + component * (position_stride == 1 ? positions : 1);
+        double sum = 0;
+        for (size_t p = 0; p < averaged; ++p) sum += static_cast<double>(first[p * position_stride]);
+        out[component] = static_cast<float>(sum / static_cast<double>(averaged));
+      }
+    }
+  };
+
+  absl::Status LearnOutputs(const std::string& pooling) {
     const size_t rows = std::max<size_t>(1, fixed_batch_);
     const std::vector<float> zeros(rows * input_size());
-    const Ort::Value result = RunRows(zeros, rows);
-    const std::vector<int64_t> shape = result.GetTensorTypeAndShapeInfo().GetShape();
-    const size_t floats = result.GetTensorTypeAndShapeInfo().GetElementCount();
-    if (shape.empty() || shape[0] != static_cast<int64_t>(rows) || floats == 0) {
-      return absl::InvalidArgumentError("layer \"" + output_name_ + "\" has shape " + ShapeText(shape) +
-                                        ", which has no row for each image");
+    const std::vector<Ort::Value> results = RunRows(zeros, rows);
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      const auto info = results[i].GetTensorTypeAndShapeInfo();
+      LIKENESS_RETURN_IF_ERROR(outputs_[i].Learn(info.GetShape(), info.GetElementCount(), rows, pooling));
     }
-    if (shape.size() == 3 && pooling.empty()) {
-      return absl::InvalidArgumentError("layer \"" + output_name_ + "\" gives tokens, of shape " + ShapeText(shape) +
-                                        ": say in the card whether \"pooling\" is \"first\" or \"mean\"");
-    }
-    // [N,C,H,W]: a channel's positions lie side by side. [N,T,D]: a component's tokens lie D apart.
-    positions_ = shape.size() == 4   ? static_cast<size_t>(shape[2] * shape[3])
-                 : shape.size() == 3 ? static_cast<size_t>(shape[1])
-                                     : 1;
-    output_size_ = floats / rows / positions_;
-    position_stride_ = shape.size() == 3 ? output_size_ : 1;
-    averaged_ = shape.size() == 3 && pooling == "first" ? 1 : positions_;
+    for (const size_t layer : layers_) output_size_ += outputs_[layer].size;
     return absl::OkStatus();
   }
 
-  Ort::Value RunRows(std::span<const float> images, size_t rows) const {
+  std::vector<Ort::Value> RunRows(std::span<const float> images, size_t rows) const {
     static const Ort::MemoryInfo memory = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
     std::array<int64_t, 4> shape;
     std::ranges::copy(shape_, shape.begin());
@@ -145,9 +186,10 @@ class OnnxModel final : public Model {
     const Ort::Value input = Ort::Value::CreateTensor<float>(memory, const_cast<float*>(images.data()), images.size(),
                                                              shape.data(), shape.size());
     const char* const input_name = input_name_.c_str();
-    const char* const output_name = output_name_.c_str();
-    auto outputs = const_cast<Ort::Session&>(session_).Run(Ort::RunOptions(), &input_name, &input, 1, &output_name, 1);
-    return std::move(outputs.front());
+    std::vector<const char*> names;
+    for (const Output& output : outputs_) names.push_back(output.name.c_str());
+    return const_cast<Ort::Session&>(session_).Run(Ort::RunOptions(), &input_name, &input, 1, names.data(),
+                                                   names.size());
   }
 
   absl::Status RunBatch(std::span<const float> images, size_t count, std::span<float> out) const {
@@ -159,69 +201,51 @@ class OnnxModel final : public Model {
       padded.resize(rows * input_size());
       images = padded;
     }
-    const Ort::Value result = RunRows(images, rows);
-    if (result.GetTensorTypeAndShapeInfo().GetElementCount() != rows * output_size_ * positions_) {
-      return absl::InternalError("the model's layer changed its size from one run to the next");
-    }
-    const float* values = result.GetTensorData<float>();
-    if (positions_ == 1) {
-      std::copy_n(values, out.size(), out.begin());
-      return absl::OkStatus();
-    }
-    for (size_t i = 0; i < out.size(); ++i) {
-      const size_t image = i / output_size_, component = i % output_size_;
-      const float* first =
-          values + image * output_size_ * positions_ + component * (position_stride_ == 1 ? positions_ : 1);
-      double sum = 0;
-      for (size_t p = 0; p < averaged_; ++p) sum += static_cast<double>(first[p * position_stride_]);
-      out[i] = static_cast<float>(sum / static_cast<double>(averaged_));
+    const std::vector<Ort::Value> results = RunRows(images, rows);
+    size_t column = 0;
+    for (const size_t layer : layers_) {
+      const Output& output = outputs_[layer];
+      if (results[layer].GetTensorTypeAndShapeInfo().GetElementCount() != rows * output.size * output.positions) {
+        return absl::InternalError("the model's layer changed its size from one run to the next");
+      }
+      const float* values = results[layer].GetTensorData<float>();
+      for (size_t i = 0; i < count; ++i) {
+        output.Pool(values + i * output.size * output.positions, out.data() + i * output_size_ + column);
+      }
+      column += output.size;
     }
     return absl::OkStatus();
   }
 
   Ort::Session session_;
-  std::string input_name_, output_name_;
-  std::vector<int64_t> shape_;  // of the input, the batch as -1
-  size_t fixed_batch_ = 0;      // 0: any
-  size_t output_size_ = 0;
-  size_t positions_ = 1;        // floats that the layer gives for one of the output
-  size_t position_stride_ = 1;  // between them
-  size_t averaged_ = 1;         // of them, the first ones
+  std::string input_name_;
+  std::vector<Output> outputs_;  // of the session, in its order
+  std::vector<size_t> layers_;   // which of them each asked layer is
+  std::vector<int64_t> shape_;   // of the input, the batch as -1
+  size_t fixed_batch_ = 0;       // 0: any
+  size_t output_size_ = 0;       // of all layers
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Model>> LoadOnnxModel(const std::filesystem::path& path, const ModelCard& card,
-                                                     std::string_view layer, const ModelOptions& options) {
-  auto file = MappedFile::Open(path);
-  if (!file.ok()) return file.status();
-  const std::span<const std::byte> bytes = (*file)->bytes();
-  if (options.verify_checksum && Sha256Hex(bytes) != card.sha256) {
-    return absl::InvalidArgumentError(path.string() + " is not the file that the card of model \"" + card.name +
-                                      "\" describes: its SHA-256 differs");
-  }
-  auto cut = CutOnnxGraph(bytes, card.TensorOf(layer));
-  if (!cut.ok()) return Annotate(cut.status(), path.string());
+absl::StatusOr<std::unique_ptr<Model>> MakeOnnxRuntimeModel(std::span<const std::byte> file, const ModelCard& card,
+                                                            std::span<const std::string> tensors, size_t threads) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::string cut, CutOnnxGraph(file, tensors));
   try {
     Ort::SessionOptions session_options;
-    session_options.SetIntraOpNumThreads(static_cast<int>(std::max<size_t>(1, options.threads)));
+    session_options.SetIntraOpNumThreads(static_cast<int>(std::max<size_t>(1, threads)));
     session_options.SetInterOpNumThreads(1);
     session_options.SetExecutionMode(ORT_SEQUENTIAL);
     session_options.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
     session_options.AddConfigEntry("session.intra_op.allow_spinning",
                                    "0");  // waiting threads leave the cores to others
-    auto model = std::make_unique<OnnxModel>(Ort::Session(Engine(), cut->data(), cut->size(), session_options));
-    if (const absl::Status status = model->Prepare(card); !status.ok()) return Annotate(status, path.string());
-    if (card.dimension != 0 && card.TensorOf(layer) == card.TensorOf({}) && model->output_size() != card.dimension) {
-      return absl::InvalidArgumentError(path.string() + ": layer \"" + card.layer + "\" gives " +
-                                        std::to_string(model->output_size()) + " floats and the card says " +
-                                        std::to_string(card.dimension));
-    }
+    auto model = std::make_unique<OnnxModel>(Ort::Session(Engine(), cut.data(), cut.size(), session_options));
+    LIKENESS_RETURN_IF_ERROR(model->Prepare(card, tensors));
     return std::unique_ptr<Model>(std::move(model));
   } catch (const std::bad_alloc&) {
-    return absl::ResourceExhaustedError("there is not enough memory to load " + path.string());
+    return absl::ResourceExhaustedError("there is not enough memory to load the model");
   } catch (const std::exception& error) {
-    return absl::InvalidArgumentError(path.string() + " cannot be run: " + OneLine(error.what()));
+    return absl::InvalidArgumentError("the model cannot be run: " + OneLine(error.what()));
   }
 }
 

@@ -1,0 +1,227 @@
+// Networks on one core: our oneDNN executor beside ONNX Runtime in the same process, on real pictures.
+//
+//   bench_infer [--model NAME] [--precision f32|bf16] [--seconds S] [--profile]
+#include <time.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <string>
+
+#include "base/bytes.h"
+#include "base/file.h"
+#include "base/random.h"
+#include "bench/report.h"
+#include "feature/deep.h"
+#include "image/decode.h"
+#include "infer/model_library.h"
+#include "infer/onednn_model.h"
+#include "infer/paper_models.h"
+
+namespace likeness {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Flags {
+  std::string model;
+  std::string precision = "bf16";
+  double seconds = 6;
+  bool profile = false;
+};
+
+struct Row {
+  std::string model, layer;
+  size_t batch;
+  double bar;  // times the speed of ONNX Runtime in f32
+};
+
+const Row kRows[] = {{"vgg16", "fc6", 8, 8},
+                     {"vgg16", "fc6", 1, 0},
+                     {"alexnet", "fc6", 8, 4},
+                     {"googlenet", "", 8, 4},
+                     {"resnet50", "", 8, 5},
+                     {"mobilenet_v2", "", 8, 1.7},
+                     {"efficientnet_lite1", "", 8, 1.7},
+                     {"squeezenet", "", 8, 0},
+                     {"mobilenet_v3", "", 8, 0}};
+
+double Seconds(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+// Time of this thread on a core, which is what passes on a quiet machine.
+double Now() { return Seconds(CLOCK_THREAD_CPUTIME_ID); }
+double Clock() { return Seconds(CLOCK_MONOTONIC); }
+
+double Cosine(std::span<const float> a, std::span<const float> b) {
+  double ab = 0, aa = 0, bb = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    const double x = static_cast<double>(a[i]), y = static_cast<double>(b[i]);
+    ab += x * y;
+    aa += x * x;
+    bb += y * y;
+  }
+  return ab / std::sqrt(aa * bb);
+}
+
+template <typename T>
+T Must(absl::StatusOr<T> value) {
+  if (!value.ok()) BenchFail(MessageOf(value.status()));
+  return *std::move(value);
+}
+
+std::vector<Pixels> Pictures(size_t count) {
+  const char* named = std::getenv("LIKENESS_DATA");
+  const fs::path data =
+      named != nullptr ? fs::path(named) : fs::path(LIKENESS_SOURCE_DIR).parent_path() / "shared" / "data";
+  std::vector<fs::path> files;
+  std::error_code error;
+  for (fs::recursive_directory_iterator at(data / "ccp" / "photos", error), end; at != end; at.increment(error)) {
+    if (at->path().extension() == ".jpg") files.push_back(at->path());
+  }
+  if (files.size() < count) BenchFail("the evaluation data is not at " + data.string() + "; set LIKENESS_DATA");
+  std::ranges::sort(files);
+  std::vector<Pixels> pictures;
+  for (size_t i = 0; i < count; ++i) {
+    const std::string bytes = Must(ReadFile(files[i * (files.size() / count)]));
+    pictures.push_back(Must(DecodeImage(AsBytes(bytes))));
+  }
+  return pictures;
+}
+
+struct Loaded {
+  ModelFiles files;
+  std::unique_ptr<DeepExtractor> slow;  // prepares pictures too
+  std::unique_ptr<Model> fast;
+};
+
+Loaded Load(const Row& row, const Flags& flags, const fs::path& folder) {
+  Loaded loaded;
+  const auto names = BuildableModels();
+  if (std::ranges::find(names, row.model) != names.end()) {
+    loaded.files = {{}, {}, folder / (row.model + ".onnx")};
+    const fs::path card = folder / (row.model + ".json");
+    if (!fs::exists(card)) {
+      const BuiltModel built = Must(BuildModel(row.model));
+      if (!WriteFileAtomic(loaded.files.weights_path, AsBytes(built.file)).ok() ||
+          !WriteModelCard(card, built.card).ok()) {
+        BenchFail("cannot write to " + folder.string());
+      }
+    }
+    loaded.files.card = Must(ReadModelCard(card));
+  } else {
+    loaded.files = Must(ModelLibrary::Usual(folder).Find(row.model));
+  }
+  const ModelCard& card = loaded.files.card;
+  ModelOptions options{.verify_checksum = false, .executor = Executor::kOneDnn};
+  if (!row.layer.empty()) options.layers = {row.layer};
+  options.precision = Must(ParsePrecision(flags.precision));
+  loaded.fast = Must(LoadModel(loaded.files.weights_path, card, options));
+  auto slow = Must(LoadOnnxModel(loaded.files.weights_path, card, {}, options));
+  loaded.slow = std::make_unique<DeepExtractor>(card, std::move(slow), DeepOptions{.layer = row.layer});
+  return loaded;
+}
+
+void Profile(const Loaded& loaded, std::span<const float> tensors, size_t dimension) {
+  const auto* model = dynamic_cast<const OneDnnModel*>(loaded.fast.get());
+  const size_t n = model->batch();
+  std::vector<float> out(n * dimension);
+  std::vector<std::vector<double>> seconds;
+  std::vector<std::string> names;
+  for (int run = 0; run < 15; ++run) {
+    const auto times = Must(model->RunTimed(tensors.first(n * model->input_size()), out));
+    seconds.resize(times.size());
+    names.resize(times.size());
+    for (size_t i = 0; i < times.size(); ++i) {
+      seconds[i].push_back(times[i].seconds);
+      names[i] = times[i].step;
+    }
+  }
+  std::map<std::string, double> sums;
+  double all = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const double ms = Median(seconds[i]) * 1e3 / static_cast<double>(n);
+    BenchReport::Say(std::to_string(ms) + " ms  " + names[i]);
+    sums[names[i].substr(0, names[i].find(' '))] += ms;
+    all += ms;
+  }
+  for (const auto& [kind, ms] : sums) BenchReport::Say("sum " + std::to_string(ms) + " ms  " + kind);
+  BenchReport::Say("sum " + std::to_string(all) + " ms an image");
+}
+
+void Measure(const Row& row, const Flags& flags, const std::vector<Pixels>& pictures, const fs::path& folder,
+             BenchReport& report) {
+  const Loaded loaded = Load(row, flags, folder);
+  const size_t size = loaded.fast->input_size(), dimension = loaded.fast->output_size(), n = pictures.size();
+  std::vector<float> tensors(n * size), ours(n * dimension), theirs(n * dimension);
+  for (size_t i = 0; i < n; ++i) {
+    loaded.slow->Prepare(pictures[i], std::nullopt, std::span(tensors).subspan(i * size, size));
+  }
+  if (!loaded.fast->Run(tensors, n, ours).ok() || !loaded.slow->Extract(tensors, n, theirs).ok())
+    BenchFail("it failed");
+  double worst = 1, alike = 0;
+  for (size_t i = 0; i < n; ++i) {
+    const auto a = std::span(ours).subspan(i * dimension, dimension);
+    worst = std::min(worst, Cosine(a, std::span(theirs).subspan(i * dimension, dimension)));
+    alike += Cosine(a, std::span(ours).subspan((i + 1) % n * dimension, dimension)) / static_cast<double>(n);
+  }
+  if (flags.profile) Profile(loaded, tensors, dimension);
+  std::vector<double> fast, slow;
+  for (const double end = Clock() + flags.seconds; fast.size() < 9 || Clock() < end;) {
+    const auto in = std::span(tensors).first(row.batch * size);
+    double before = Now();
+    for (int i = 0; i < 3; ++i) {
+      (void)loaded.fast->Run(in, row.batch, std::span(ours).first(row.batch * dimension));
+      const double now = Now();
+      fast.push_back(now - before);
+      before = now;
+    }
+    (void)loaded.slow->Extract(in, row.batch, std::span(theirs).first(row.batch * dimension));
+    slow.push_back(Now() - before);
+  }
+  const double ms = Median(fast) * 1e3, peer = Median(slow) * 1e3, each = static_cast<double>(row.batch);
+  BenchReport::Say(row.model + " batch " + std::to_string(row.batch) + ": " + std::to_string(ms / each) +
+                   " ms an image, ONNX Runtime " + std::to_string(peer / each) + "; worst cosine " +
+                   std::to_string(worst) + ", of neighbours " + std::to_string(alike));
+  const bool right = worst >= (flags.precision == "bf16" ? 0.999 : 0.99999);
+  BenchResult result{.name = row.model + "_batch" + std::to_string(row.batch),
+                     .value = peer / ms,
+                     .unit = "x ONNX Runtime",
+                     .right = right};
+  if (row.bar > 0) result.bar = row.bar;
+  report.Add(result);
+}
+
+}  // namespace
+}  // namespace likeness
+
+int main(int argc, char** argv) {
+  using namespace likeness;
+  Flags flags;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view flag = argv[i];
+    if (flag == "--profile") {
+      flags.profile = true;
+    } else if (i + 1 < argc && flag == "--model") {
+      flags.model = argv[++i];
+    } else if (i + 1 < argc && flag == "--precision") {
+      flags.precision = argv[++i];
+    } else if (i + 1 < argc && flag == "--seconds") {
+      flags.seconds = std::atof(argv[++i]);
+    } else {
+      BenchFail("bench_infer does not know " + std::string(flag));
+    }
+  }
+  const fs::path folder = fs::path(LIKENESS_BENCH_HOMES) / "models";
+  fs::create_directories(folder);
+  const auto pictures = Pictures(16);
+  BenchReport report("infer");
+  for (const Row& row : kRows) {
+    if (flags.model.empty() || flags.model == row.model) Measure(row, flags, pictures, folder, report);
+  }
+  return report.Finish();
+}

@@ -1,0 +1,499 @@
+// How each step of a network becomes oneDNN primitives, or loops of our own, and which layout its values have.
+#include <algorithm>
+#include <optional>
+#include <string>
+
+#include "infer/onednn_plan.h"
+
+namespace likeness {
+
+using dnnl::algorithm;
+using dnnl::memory;
+using Desc = dnnl::memory::desc;
+using Tag = dnnl::memory::format_tag;
+using Type = dnnl::memory::data_type;
+
+class PlanBuilder {
+ public:
+  PlanBuilder(Plan& plan, const Network& network, int64_t images, bool bf16, WeightStore& store)
+      : plan_(plan), network_(network), n_(images), bf16_(bf16), store_(store) {
+    tensors_.resize(network.values.size());
+    last_read_.resize(network.values.size(), 0);
+    wants_float_.resize(network.values.size(), true);
+    for (size_t i = 0; i < network.steps.size(); ++i) {
+      const Step& step = network.steps[i];
+      for (const int input : step.inputs) {
+        last_read_[At(input)] = i;
+        if (step.kind != Step::Kind::kSoftmax) wants_float_[At(input)] = false;
+      }
+      if (step.residual >= 0) {
+        last_read_[At(step.residual)] = i;
+        wants_float_[At(step.residual)] = false;
+      }
+    }
+    for (const int output : network.outputs) {
+      last_read_[At(output)] = SIZE_MAX;
+      wants_float_[At(output)] = true;
+    }
+    tensors_[At(network.input)].push_back({Plan::kImages, Plain(network.input, Type::f32, Tag::nchw)});
+  }
+
+  void Build() {
+    for (at_ = 0; at_ < network_.steps.size(); ++at_) Add(network_.steps[at_]);
+    for (const int output : network_.outputs) AddOutput(output);
+    plan_.PlaceBuffers();
+  }
+
+ private:
+  struct Tensor {
+    int buffer;
+    Desc layout;  // of four axes
+  };
+
+  static size_t At(int value) { return static_cast<size_t>(value); }
+  const Extent& ExtentOf(int value) const { return network_.values[At(value)]; }
+  memory::dims DimsOf(int value) const {
+    const Extent& e = ExtentOf(value);
+    return {n_, e.channels, e.height, e.width};
+  }
+  Desc Plain(int value, Type type, Tag tag) const { return Desc(DimsOf(value), type, tag); }
+  // Channels last, where convolutions in bf16 are quickest; f32 ones choose.
+  Tag Preferred() const { return bf16_ ? Tag::nhwc : Tag::any; }
+  Type Inner() const { return bf16_ ? Type::bf16 : Type::f32; }
+  Type TypeOf(int value) const { return wants_float_[At(value)] ? Type::f32 : Inner(); }
+  bool ReadLastHere(int value) const { return last_read_[At(value)] == at_; }
+
+  int NewBuffer(size_t bytes) {
+    plan_.buffers_.push_back({.bytes = (bytes + 63) / 64 * 64});
+    return static_cast<int>(plan_.buffers_.size()) - 1;
+  }
+  void Touch(int buffer) {
+    if (buffer < 0) return;
+    auto& used = plan_.buffers_[At(buffer)];
+    used.first = std::min(used.first, plan_.stages_.size());
+    used.last = std::max(used.last, plan_.stages_.size());
+  }
+
+  void AddPrimitive(const std::string& name, dnnl::primitive primitive, std::vector<Plan::Argument> arguments,
+                    const Desc& scratch) {
+    if (scratch.get_size() > 0) {
+      plan_.scratch_bytes_ = std::max(plan_.scratch_bytes_, scratch.get_size());
+      arguments.push_back({DNNL_ARG_SCRATCHPAD, scratch, Plan::kScratch, {}});
+    }
+    for (const auto& argument : arguments) Touch(argument.buffer);
+    plan_.names_.push_back(name);
+    plan_.stages_.push_back({std::move(primitive), std::move(arguments), nullptr});
+  }
+  void AddOwn(const std::string& name, std::initializer_list<int> buffers, std::function<void(PlanState&)> own) {
+    for (const int buffer : buffers) Touch(buffer);
+    plan_.names_.push_back(name);
+    plan_.stages_.push_back({{}, {}, std::move(own)});
+  }
+
+  void Define(int value, int buffer, const Desc& layout) { tensors_[At(value)] = {{buffer, layout}}; }
+  const Tensor& Of(int value) const { return tensors_[At(value)].front(); }
+
+  // The layout of our own loops that a descriptor is; nothing for others.
+  static std::optional<ImageLayout> LayoutOf(const Desc& desc) {
+    const auto dims = desc.dims();
+    const auto type = static_cast<Type>(desc.data.data_type);
+    ImageLayout layout;
+    layout.images = At(dims[0]);
+    layout.channels = At(dims[1]);
+    layout.area = At(dims[2] * dims[3]);
+    layout.bf16 = type == Type::bf16;
+    for (const auto& [tag, block] : {std::pair(Tag::nhwc, layout.channels), std::pair(Tag::nChw16c, size_t{16}),
+                                     std::pair(Tag::nChw8c, size_t{8}), std::pair(Tag::nchw, size_t{1})}) {
+      layout.block = block;
+      if (desc == Desc(dims, type, tag)) return layout;
+    }
+    return std::nullopt;
+  }
+  static size_t At(int64_t value) { return static_cast<size_t>(value); }
+
+  // The value in one of the layouts of our own loops.
+  std::pair<Tensor, ImageLayout> Ours(int value) {
+    if (const auto layout = LayoutOf(Of(value).layout); layout && Of(value).buffer >= 0) return {Of(value), *layout};
+    const Tensor tensor = As(value, Plain(value, Inner(), Tag::nhwc));
+    return {tensor, *LayoutOf(tensor.layout)};
+  }
+
+  // The value in the layout asked for.
+  Tensor As(int value, const Desc& wanted) {
+    for (const Tensor& tensor : tensors_[At(value)]) {
+      if (tensor.layout == wanted) return tensor;
+    }
+    const Tensor made{NewBuffer(wanted.get_size()), wanted};
+    if (const auto layout = LayoutOf(wanted); layout && Of(value).buffer == Plan::kImages) {
+      AddOwn("pack", {made.buffer}, [plan = &plan_, buffer = made.buffer, layout = *layout](PlanState& state) {
+        PackImages(state.images, plan->At(state, buffer), layout);
+      });
+    } else {
+      Reorder(Of(value), made);
+    }
+    tensors_[At(value)].push_back(made);
+    return made;
+  }
+
+  void Reorder(const Tensor& from, const Tensor& to) {
+    const dnnl::reorder::primitive_desc pd(plan_.engine_, from.layout, plan_.engine_, to.layout, Attributes());
+    AddPrimitive("reorder", dnnl::reorder(pd),
+                 {{DNNL_ARG_FROM, from.layout, from.buffer, {}}, {DNNL_ARG_TO, to.layout, to.buffer, {}}},
+                 pd.scratchpad_desc());
+  }
+
+  static dnnl::primitive_attr Attributes() {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    return attributes;
+  }
+
+  // One entry, or two for a hard sigmoid.
+  static std::vector<std::tuple<algorithm, float, float>> Curves(const Activation& activation) {
+    using Kind = Activation::Kind;
+    const float a = activation.alpha, b = activation.beta;
+    switch (activation.kind) {
+      case Kind::kNone:
+        return {};
+      case Kind::kRelu:
+        return {{algorithm::eltwise_relu, a, 0.f}};
+      case Kind::kClip:
+        return {{algorithm::eltwise_clip, a, b}};
+      case Kind::kSigmoid:
+        return {{algorithm::eltwise_logistic, 0.f, 0.f}};
+      case Kind::kSwish:
+        return {{algorithm::eltwise_swish, 1.f, 0.f}};
+      case Kind::kHardSigmoid:
+        return {{algorithm::eltwise_linear, a, b}, {algorithm::eltwise_clip, 0.f, 1.f}};
+      case Kind::kHardSwish:
+        return {{algorithm::eltwise_hardswish, 0.f, 0.f}};
+      case Kind::kLinear:
+        return {{algorithm::eltwise_linear, a, b}};
+      case Kind::kTanh:
+        return {{algorithm::eltwise_tanh, 0.f, 0.f}};
+    }
+    return {};
+  }
+
+  static dnnl::primitive_attr AttributesFor(bool sum, const Activation& activation) {
+    dnnl::primitive_attr attributes = Attributes();
+    dnnl::post_ops after;
+    if (sum) after.append_sum(1);
+    for (const auto& [curve, a, b] : Curves(activation)) after.append_eltwise(1, curve, a, b);
+    attributes.set_post_ops(after);
+    return attributes;
+  }
+
+  void Add(const Step& step) {
+    using Kind = Step::Kind;
+    switch (step.kind) {
+      case Kind::kConvolution:
+      case Kind::kScaleShift:
+        return AddConvolution(step);
+      case Kind::kDense:
+        return AddDense(step);
+      case Kind::kMaxPool:
+      case Kind::kAveragePool:
+        return AddPool(step);
+      case Kind::kGlobalAverage:
+        return AddAverage(step);
+      case Kind::kNormalize:
+        return AddNormalize(step);
+      case Kind::kConcatenate:
+        return AddConcatenate(step);
+      case Kind::kActivate:
+        return AddActivate(step.inputs[0], step.output, step.activation);
+      case Kind::kAdd:
+        return AddBinary(step, algorithm::binary_add);
+      case Kind::kMultiply:
+        return AddMultiply(step);
+      case Kind::kFlatten:
+        return AddFlatten(step);
+      case Kind::kSoftmax:
+        return AddSoftmax(step);
+    }
+  }
+
+  static std::string Size(const Extent& e) {
+    return std::to_string(e.channels) + "x" + std::to_string(e.height) + "x" + std::to_string(e.width);
+  }
+
+  Plan::Argument Constant(int name, int role, const Weights& weights, const Desc& given, const Desc& wanted) {
+    return {name, wanted, Plan::kConstant, store_.Get(at_, role, given, weights.values.data(), wanted, plan_.engine_)};
+  }
+
+  void AddConvolution(const Step& step) {
+    const int input = step.inputs[0];
+    const Extent &in = ExtentOf(input), &out = ExtentOf(step.output);
+    const int64_t groups = step.kind == Step::Kind::kScaleShift ? in.channels : step.groups;
+    memory::dims weights = {out.channels, in.channels / groups, step.kernel[0], step.kernel[1]};
+    if (groups > 1) weights = {groups, out.channels / groups, in.channels / groups, step.kernel[0], step.kernel[1]};
+    const Desc given(weights, Type::f32, groups > 1 ? Tag::goihw : Tag::oihw);
+    const Desc bias({out.channels}, Type::f32, Tag::a);
+    const bool biased = !step.bias.values.empty();
+    const auto attributes = AttributesFor(step.residual >= 0, step.activation);
+    const auto make = [&](const Desc& from, const Desc& to) {
+      const Desc any(weights, Inner(), Tag::any);
+      const memory::dims dilation = {step.dilation[0] - 1, step.dilation[1] - 1};
+      const memory::dims stride = {step.stride[0], step.stride[1]}, before = {step.before[0], step.before[1]},
+                         after = {step.after[0], step.after[1]};
+      using Forward = dnnl::convolution_forward;
+      const auto kind = dnnl::prop_kind::forward_inference;
+      const auto direct = algorithm::convolution_direct;
+      return biased
+                 ? Forward::primitive_desc(
+                       Forward::desc(kind, direct, from, any, bias, to, stride, dilation, before, after), attributes,
+                       plan_.engine_)
+                 : Forward::primitive_desc(Forward::desc(kind, direct, from, any, to, stride, dilation, before, after),
+                                           attributes, plan_.engine_);
+    };
+    const Tag tag = Preferred();
+    auto pd = make(Plain(input, Inner(), tag), Plain(step.output, TypeOf(step.output), tag));
+    if (std::string_view(pd.impl_info_str()).find("ref") != std::string_view::npos && tag != Tag::any) {
+      pd = make(Plain(input, Inner(), Tag::any), Plain(step.output, TypeOf(step.output), Tag::any));
+    }
+    const Tensor from = As(input, pd.src_desc());
+    Tensor to{-1, pd.dst_desc()};
+    if (step.residual >= 0 && ReadLastHere(step.residual) && Of(step.residual).layout == to.layout &&
+        Of(step.residual).buffer >= 0 && step.residual != input) {
+      to.buffer = Of(step.residual).buffer;  // the sum is made in place
+    } else {
+      to.buffer = NewBuffer(to.layout.get_size());
+      if (step.residual >= 0) Reorder(Of(step.residual), to);
+    }
+    std::vector<Plan::Argument> arguments = {{DNNL_ARG_SRC, from.layout, from.buffer, {}},
+                                             {DNNL_ARG_DST, to.layout, to.buffer, {}},
+                                             Constant(DNNL_ARG_WEIGHTS, 0, step.weights, given, pd.weights_desc())};
+    if (biased) arguments.push_back(Constant(DNNL_ARG_BIAS, 1, step.bias, bias, bias));
+    AddPrimitive("convolution " + Size(in) + " to " + Size(out) + " kernel " + std::to_string(step.kernel[0]) +
+                     (groups > 1 ? " groups " + std::to_string(groups) : "") + " " + pd.impl_info_str(),
+                 dnnl::convolution_forward(pd), std::move(arguments), pd.scratchpad_desc());
+    Define(step.output, to.buffer, to.layout);
+  }
+
+  // Dense layers multiply vectors. An image becomes one as it lies, channels last, and the weights are brought into the
+  // same order.
+  void AddDense(const Step& step) {
+    const int input = step.inputs[0];
+    const Extent& in = ExtentOf(input);
+    const int64_t outputs = ExtentOf(step.output).channels;
+    memory::dims strides = {in.size(), in.area(), in.width, 1};
+    if (step.transposed) {
+      for (int64_t& stride : strides) stride *= outputs;
+      strides[0] = 1;
+    }
+    const Desc given({outputs, in.channels, in.height, in.width}, Type::f32, strides);
+    const Desc bias({outputs}, Type::f32, Tag::a), to({n_, outputs}, TypeOf(step.output), Tag::nc);
+    const bool biased = !step.bias.values.empty();
+    const auto make = [&](const Desc& weights) {
+      using Forward = dnnl::inner_product_forward;
+      const auto kind = dnnl::prop_kind::forward_inference;
+      const auto attributes = AttributesFor(false, step.activation);
+      const Desc from({n_, in.size()}, Inner(), Tag::nc);
+      return biased ? Forward::primitive_desc(Forward::desc(kind, from, weights, bias, to), attributes, plan_.engine_)
+                    : Forward::primitive_desc(Forward::desc(kind, from, weights, to), attributes, plan_.engine_);
+    };
+    auto pd = make(Desc({outputs, in.size()}, Inner(), Tag::any));
+    if (const memory* there = store_.Find(at_, 0); there != nullptr && there->get_desc() != pd.weights_desc()) {
+      try {
+        pd = make(there->get_desc());  // large weights are not kept twice for the sake of another batch
+      } catch (const dnnl::error&) {
+      }
+    }
+    const Tensor source = As(input, Plain(input, Inner(), Tag::nhwc));
+    const int buffer = NewBuffer(to.get_size());
+    std::vector<Plan::Argument> arguments = {
+        {DNNL_ARG_SRC, pd.src_desc(), source.buffer, {}},
+        {DNNL_ARG_DST, to, buffer, {}},
+        {DNNL_ARG_WEIGHTS, pd.weights_desc(), Plan::kConstant,
+         store_.GetDense(at_, given, step.weights.values.data(), pd.weights_desc(), plan_.engine_)}};
+    if (biased) arguments.push_back(Constant(DNNL_ARG_BIAS, 1, step.bias, bias, bias));
+    AddPrimitive("dense " + Size(in) + " to " + std::to_string(outputs) + " " + pd.impl_info_str(),
+                 dnnl::inner_product_forward(pd), std::move(arguments), pd.scratchpad_desc());
+    Define(step.output, buffer, to.reshape({n_, outputs, 1, 1}));
+  }
+
+  void AddPool(const Step& step) {
+    const Tensor from = Of(step.inputs[0]).buffer == Plan::kImages
+                            ? As(step.inputs[0], Plain(step.inputs[0], Inner(), Tag::nhwc))
+                            : Of(step.inputs[0]);
+    const auto type = static_cast<Type>(from.layout.data.data_type);
+    const auto kind = step.kind == Step::Kind::kMaxPool ? algorithm::pooling_max
+                      : step.counts_padding             ? algorithm::pooling_avg_include_padding
+                                                        : algorithm::pooling_avg_exclude_padding;
+    using Forward = dnnl::pooling_forward;
+    const Forward::primitive_desc pd(
+        Forward::desc(dnnl::prop_kind::forward_inference, kind, from.layout, Plain(step.output, type, Tag::any),
+                      {step.stride[0], step.stride[1]}, {step.kernel[0], step.kernel[1]},
+                      {step.before[0], step.before[1]}, {step.after[0], step.after[1]}),
+        Attributes(), plan_.engine_);
+    const int buffer = NewBuffer(pd.dst_desc().get_size());
+    AddPrimitive(std::string("pool ") + pd.impl_info_str(), Forward(pd),
+                 {{DNNL_ARG_SRC, from.layout, from.buffer, {}}, {DNNL_ARG_DST, pd.dst_desc(), buffer, {}}},
+                 pd.scratchpad_desc());
+    Define(step.output, buffer, pd.dst_desc());
+  }
+
+  void AddAverage(const Step& step) {
+    const auto [from, layout] = Ours(step.inputs[0]);
+    const Desc to = Plain(step.output, TypeOf(step.output), Tag::nhwc);
+    const int buffer = NewBuffer(to.get_size());
+    const bool narrow = TypeOf(step.output) == Type::bf16;
+    AddOwn("average", {from.buffer, buffer},
+           [plan = &plan_, source = from.buffer, buffer, layout = layout, narrow](PlanState& state) {
+             AverageArea(plan->At(state, source), layout, plan->At(state, buffer), narrow);
+           });
+    Define(step.output, buffer, to);
+  }
+
+  void AddNormalize(const Step& step) {
+    const auto [from, layout] = Ours(step.inputs[0]);
+    const int buffer = NewBuffer(from.layout.get_size());
+    AddOwn("normalize", {from.buffer, buffer},
+           [plan = &plan_, source = from.buffer, buffer, layout = layout, &step](PlanState& state) {
+             NormalizeChannels(plan->At(state, source), layout, step, plan->At(state, buffer));
+           });
+    Define(step.output, buffer, from.layout);
+  }
+
+  void AddConcatenate(const Step& step) {
+    const Desc to = Plain(step.output, Inner(), Tag::nhwc);
+    std::vector<Tensor> parts;
+    bool last = true;
+    for (const int input : step.inputs) last &= Of(input).layout == Plain(input, Inner(), Tag::nhwc);
+    for (const int input : step.inputs) {
+      // All channels last, or all as the first lies.
+      const auto block = last ? std::nullopt : LayoutOf(Of(step.inputs[0]).layout);
+      const Tag tag = block && block->block == 16 ? Tag::nChw16c : block && block->block == 8 ? Tag::nChw8c : Tag::nhwc;
+      parts.push_back(As(input, Plain(input, Inner(), tag)));
+    }
+    if (parts[0].layout == Plain(step.inputs[0], Inner(), Tag::nhwc)) {
+      const int buffer = NewBuffer(to.get_size());
+      std::vector<std::pair<int, size_t>> sources;
+      Touch(buffer);
+      for (size_t i = 0; i < parts.size(); ++i) {
+        Touch(parts[i].buffer);
+        sources.emplace_back(parts[i].buffer, At(ExtentOf(step.inputs[i]).channels));
+      }
+      const size_t pixels = At(n_ * ExtentOf(step.output).area()), element = bf16_ ? 2 : 4;
+      AddOwn("concatenate", {}, [plan = &plan_, sources, pixels, element, buffer](PlanState& state) {
+        std::vector<ChannelPart> joined;
+        for (const auto& [source, channels] : sources) joined.push_back({plan->At(state, source), channels});
+        JoinChannels(joined, pixels, element, plan->At(state, buffer));
+      });
+      return Define(step.output, buffer, to);
+    }
+    std::vector<Desc> layouts;
+    for (const Tensor& part : parts) layouts.push_back(part.layout);
+    const dnnl::concat::primitive_desc pd(1, layouts, plan_.engine_, Attributes());
+    const int buffer = NewBuffer(pd.dst_desc().get_size());
+    std::vector<Plan::Argument> arguments = {{DNNL_ARG_DST, pd.dst_desc(), buffer, {}}};
+    for (size_t i = 0; i < parts.size(); ++i) {
+      arguments.push_back({DNNL_ARG_MULTIPLE_SRC + static_cast<int>(i), parts[i].layout, parts[i].buffer, {}});
+    }
+    AddPrimitive("concatenate", dnnl::concat(pd), std::move(arguments), pd.scratchpad_desc());
+    Define(step.output, buffer, pd.dst_desc());
+  }
+
+  void AddActivate(int input, int output, const Activation& activation) {
+    Tensor from = Of(input).buffer == Plan::kImages ? As(input, Plain(input, Inner(), Tag::nhwc)) : Of(input);
+    const bool in_place = input == output || ReadLastHere(input);
+    const Tensor to{in_place ? from.buffer : NewBuffer(from.layout.get_size()), from.layout};
+    for (const auto& [curve, a, b] : Curves(activation)) {
+      using Forward = dnnl::eltwise_forward;
+      const Forward::primitive_desc pd(Forward::desc(dnnl::prop_kind::forward_inference, curve, from.layout, a, b),
+                                       Attributes(), plan_.engine_);
+      AddPrimitive("activate", Forward(pd),
+                   {{DNNL_ARG_SRC, from.layout, from.buffer, {}}, {DNNL_ARG_DST, to.layout, to.buffer, {}}},
+                   pd.scratchpad_desc());
+      from = to;
+    }
+    Define(output, to.buffer, to.layout);
+  }
+
+  void AddBinary(const Step& step, algorithm kind) {
+    const Tensor a = Ours(step.inputs[0]).first;
+    const Tensor b = As(step.inputs[1], a.layout);
+    const int buffer = NewBuffer(a.layout.get_size());
+    const dnnl::binary::primitive_desc pd(dnnl::binary::desc(kind, a.layout, b.layout, a.layout),
+                                          AttributesFor(false, step.activation), plan_.engine_);
+    AddPrimitive("combine", dnnl::binary(pd),
+                 {{DNNL_ARG_SRC_0, a.layout, a.buffer, {}},
+                  {DNNL_ARG_SRC_1, b.layout, b.buffer, {}},
+                  {DNNL_ARG_DST, a.layout, buffer, {}}},
+                 pd.scratchpad_desc());
+    Define(step.output, buffer, a.layout);
+  }
+
+  void AddMultiply(const Step& step) {
+    if (ExtentOf(step.inputs[0]) == ExtentOf(step.inputs[1])) return AddBinary(step, algorithm::binary_mul);
+    const auto [from, layout] = Ours(step.inputs[0]);
+    const auto type = static_cast<Type>(from.layout.data.data_type);
+    const Tensor factors = As(step.inputs[1], Plain(step.inputs[1], type, Tag::nhwc));
+    const int buffer = ReadLastHere(step.inputs[0]) ? from.buffer : NewBuffer(from.layout.get_size());
+    AddOwn("scale", {from.buffer, factors.buffer, buffer},
+           [plan = &plan_, source = from.buffer, second = factors.buffer, buffer, layout = layout](PlanState& state) {
+             ScaleChannels(plan->At(state, source), plan->At(state, second), layout, plan->At(state, buffer));
+           });
+    Define(step.output, buffer, from.layout);
+    if (step.activation.kind != Activation::Kind::kNone) AddActivate(step.output, step.output, step.activation);
+  }
+
+  void AddFlatten(const Step& step) {
+    const Extent& in = ExtentOf(step.inputs[0]);
+    const Tensor from = Of(step.inputs[0]);
+    const Desc layout = Plain(step.inputs[0], static_cast<Type>(from.layout.data.data_type), Tag::nchw);
+    const Tensor to{NewBuffer(layout.get_size()), layout};
+    Reorder(from, to);
+    Define(step.output, to.buffer, Desc({n_, in.size(), 1, 1}, static_cast<Type>(layout.data.data_type), Tag::nhwc));
+  }
+
+  void AddSoftmax(const Step& step) {
+    const Tensor from = As(step.inputs[0], Plain(step.inputs[0], Type::f32, Tag::nhwc));
+    const Tensor to{NewBuffer(from.layout.get_size()), from.layout};
+    const size_t rows = At(n_), columns = At(ExtentOf(step.output).channels);
+    AddOwn("softmax", {from.buffer, to.buffer},
+           [plan = &plan_, source = from.buffer, target = to.buffer, rows, columns](PlanState& state) {
+             auto* values = reinterpret_cast<float*>(plan->At(state, target));
+             std::copy_n(reinterpret_cast<const float*>(plan->At(state, source)), rows * columns, values);
+             SoftmaxRows(values, rows, columns);
+           });
+    Define(step.output, to.buffer, to.layout);
+  }
+
+  // f32[images, channels], averaged over the area.
+  void AddOutput(int value) {
+    Tensor tensor = Of(value);
+    if (ExtentOf(value).area() == 1) {
+      tensor = As(value, Plain(value, Type::f32, Tag::nhwc));
+    } else {
+      const auto [from, layout] = Ours(value);
+      tensor.buffer = NewBuffer(layout.images * layout.channels * sizeof(float));
+      AddOwn("average", {from.buffer, tensor.buffer},
+             [plan = &plan_, source = from.buffer, buffer = tensor.buffer, layout = layout](PlanState& state) {
+               AverageArea(plan->At(state, source), layout, plan->At(state, buffer), false);
+             });
+    }
+    plan_.outputs_.push_back(tensor.buffer);
+    outputs_.push_back(tensor.buffer);
+    for (const int output : outputs_) plan_.buffers_[At(output)].last = SIZE_MAX;  // read after the last stage
+  }
+
+  Plan& plan_;
+  const Network& network_;
+  const int64_t n_;
+  const bool bf16_;
+  WeightStore& store_;
+  std::vector<std::vector<Tensor>> tensors_;  // of each value: as it was made, then other layouts of it
+  std::vector<size_t> last_read_;             // the last step that reads a value
+  std::vector<bool> wants_float_;             // nobody reads it but a softmax and the user
+  std::vector<int> outputs_;
+  size_t at_ = 0;  // the step at hand
+};
+
+Plan::Plan(const Network& network, const dnnl::engine& engine, int64_t images, bool bf16, WeightStore& store)
+    : engine_(engine) {
+  PlanBuilder(*this, network, images, bf16, store).Build();
+}
+
+}  // namespace likeness

@@ -1,0 +1,162 @@
+#include "infer/onednn_plan.h"
+
+#include <sys/mman.h>
+#include <time.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <new>
+
+namespace likeness {
+namespace {
+
+constexpr size_t kPage = 64;               // what primitives like to start at
+constexpr size_t kHuge = size_t{2} << 20;  // large arenas on large pages miss the TLB less
+
+Bytes NewBytes(size_t bytes) {
+  const size_t grain = bytes >= kHuge ? kHuge : kPage;
+  bytes = (std::max<size_t>(bytes, 1) + grain - 1) / grain * grain;
+  auto* const made = static_cast<std::byte*>(std::aligned_alloc(grain, bytes));
+  if (made == nullptr) throw std::bad_alloc();
+  if (grain == kHuge) ::madvise(made, bytes, MADV_HUGEPAGE);
+  return Bytes(made);
+}
+
+// Of the calling thread on a processor: neighbours on a busy machine do not count.
+double ThreadSeconds() {
+  timespec now{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
+}
+
+}  // namespace
+
+void FreeBytes::operator()(std::byte* bytes) const { std::free(bytes); }
+
+namespace {
+
+void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
+  dnnl::stream stream(engine);
+  dnnl::reorder(from, to).execute(stream, from, to);
+  stream.wait();
+}
+
+}  // namespace
+
+dnnl::memory WeightStore::New(const dnnl::memory::desc& layout, const dnnl::engine& engine) {
+  bytes_.push_back(NewBytes(layout.get_size()));
+  return dnnl::memory(layout, engine, bytes_.back().get());
+}
+
+dnnl::memory WeightStore::Get(size_t step, int role, const dnnl::memory::desc& given, const void* floats,
+                              const dnnl::memory::desc& wanted, const dnnl::engine& engine) {
+  auto& made = made_[{step, role}];
+  for (const dnnl::memory& memory : made) {
+    if (memory.get_desc() == wanted) return memory;
+  }
+  dnnl::memory memory = New(wanted, engine);
+  dnnl::memory source(given, engine, const_cast<void*>(floats));  // only read
+  Convert(source, memory, engine);
+  made.push_back(memory);
+  return memory;
+}
+
+dnnl::memory WeightStore::GetDense(size_t step, const dnnl::memory::desc& given, const void* floats,
+                                   const dnnl::memory::desc& wanted, const dnnl::engine& engine) {
+  auto& made = made_[{step, 0}];
+  for (const dnnl::memory& memory : made) {
+    if (memory.get_desc() == wanted) return memory;
+  }
+  const auto dims = given.dims();
+  const auto type = static_cast<dnnl::memory::data_type>(wanted.data.data_type);
+  dnnl::memory source(given, engine, const_cast<void*>(floats));  // only read
+  dnnl::memory last({dims, type, dnnl::memory::format_tag::ohwi}, engine);
+  Convert(source, last, engine);
+  dnnl::memory matrix({{dims[0], dims[1] * dims[2] * dims[3]}, type, dnnl::memory::format_tag::ab}, engine,
+                      last.get_data_handle());
+  dnnl::memory memory = New(wanted, engine);
+  Convert(matrix, memory, engine);
+  made.push_back(memory);
+  return memory;
+}
+
+const dnnl::memory* WeightStore::Find(size_t step, int role) const {
+  const auto found = made_.find({step, role});
+  return found == made_.end() || found->second.empty() ? nullptr : &found->second.front();
+}
+
+std::unique_ptr<PlanState> Plan::NewState() const {
+  auto state = std::make_unique<PlanState>();
+  state->arena = NewBytes(arena_bytes_);
+  state->scratch = NewBytes(scratch_bytes_);
+  state->stream = dnnl::stream(engine_);
+  for (const Stage& stage : stages_) {
+    auto& arguments = state->arguments.emplace_back();
+    for (const Argument& argument : stage.arguments) {
+      if (argument.buffer == kConstant) {
+        arguments.emplace(argument.name, argument.constant);
+        continue;
+      }
+      void* at = argument.buffer == kScratch  ? state->scratch.get()
+                 : argument.buffer == kImages ? nullptr
+                                              : At(*state, argument.buffer);
+      arguments.emplace(argument.name, dnnl::memory(argument.layout, engine_, at));
+    }
+  }
+  return state;
+}
+
+void Plan::Execute(PlanState& state, const float* images, std::vector<double>* seconds) const {
+  state.images = images;
+  double before = seconds == nullptr ? 0 : ThreadSeconds();
+  for (size_t i = 0; i < stages_.size(); ++i) {
+    const Stage& stage = stages_[i];
+    if (stage.own) {
+      stage.own(state);
+    } else {
+      for (const Argument& argument : stage.arguments) {
+        if (argument.buffer == kImages) {
+          state.arguments[i].at(argument.name).set_data_handle(const_cast<float*>(images));  // only read
+        }
+      }
+      stage.primitive.execute(state.stream, state.arguments[i]);
+    }
+    if (seconds != nullptr) {
+      const double now = ThreadSeconds();
+      seconds->push_back(now - before);
+      before = now;
+    }
+  }
+  state.stream.wait();
+}
+
+const float* Plan::Output(const PlanState& state, size_t i) const {
+  return reinterpret_cast<const float*>(At(state, outputs_[i]));
+}
+
+// Largest first, each at the lowest place where nothing lies that lives at the same time.
+void Plan::PlaceBuffers() {
+  std::vector<Buffer*> order;
+  for (Buffer& buffer : buffers_) {
+    if (buffer.first != SIZE_MAX) order.push_back(&buffer);
+  }
+  std::ranges::stable_sort(order, [](const Buffer* a, const Buffer* b) { return a->bytes > b->bytes; });
+  std::vector<const Buffer*> placed;
+  for (Buffer* buffer : order) {
+    std::vector<const Buffer*> beside;
+    for (const Buffer* other : placed) {
+      if (other->first <= buffer->last && buffer->first <= other->last) beside.push_back(other);
+    }
+    std::ranges::sort(beside, {}, &Buffer::offset);
+    size_t offset = 0;
+    for (const Buffer* other : beside) {
+      if (offset + buffer->bytes <= other->offset) break;
+      offset = std::max(offset, other->offset + other->bytes);
+    }
+    buffer->offset = offset;
+    arena_bytes_ = std::max(arena_bytes_, offset + buffer->bytes);
+    placed.push_back(buffer);
+  }
+}
+
+}  // namespace likeness

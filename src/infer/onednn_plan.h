@@ -1,0 +1,105 @@
+// A network made into oneDNN primitives for one number of images. For onednn_model.cc alone: this header brings oneDNN
+// along.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <oneapi/dnnl/dnnl.hpp>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "infer/layer_kernels.h"
+#include "infer/network.h"
+
+namespace likeness {
+
+// On large pages where there is much of it: streams over it miss the TLB less.
+struct FreeBytes {
+  void operator()(std::byte* bytes) const;
+};
+using Bytes = std::unique_ptr<std::byte, FreeBytes>;
+
+// Weights in the layouts that primitives asked for, each made once and shared by the plans for different numbers of
+// images. One thread at a time.
+class WeightStore {
+ public:
+  // Constant `role` (weights 0, bias 1) of step `step` in the layout `wanted`, from floats in the layout `given`.
+  dnnl::memory Get(size_t step, int role, const dnnl::memory::desc& given, const void* floats,
+                   const dnnl::memory::desc& wanted, const dnnl::engine& engine);
+  // The weights of a dense layer, f32[out, channels, height, width] as `given` lays them, as a matrix [out, pixels *
+  // channels] with the channels last.
+  dnnl::memory GetDense(size_t step, const dnnl::memory::desc& given, const void* floats,
+                        const dnnl::memory::desc& wanted, const dnnl::engine& engine);
+  // A layout that is there already; null when none is.
+  const dnnl::memory* Find(size_t step, int role) const;
+
+ private:
+  dnnl::memory New(const dnnl::memory::desc& layout, const dnnl::engine& engine);
+
+  std::map<std::pair<size_t, int>, std::vector<dnnl::memory>> made_;
+  std::vector<Bytes> bytes_;  // where they lie
+};
+
+// What one run of a plan writes to: activations, scratch, and the primitives' arguments that point there.
+struct PlanState {
+  Bytes arena;
+  Bytes scratch;
+  dnnl::stream stream;
+  std::vector<std::unordered_map<int, dnnl::memory>> arguments;  // of each stage
+  const float* images = nullptr;                                 // of this run
+};
+
+// Constant once made; any number of threads may Execute it, each with a state of its own.
+class Plan {
+ public:
+  // Throws dnnl::error where oneDNN cannot do a step. `network` must outlive the plan.
+  Plan(const Network& network, const dnnl::engine& engine, int64_t images, bool bf16, WeightStore& store);
+
+  std::unique_ptr<PlanState> NewState() const;
+
+  // `seconds`, where given, gets the time of each stage. Throws dnnl::error.
+  void Execute(PlanState& state, const float* images, std::vector<double>* seconds = nullptr) const;
+
+  // f32[images, channels] of output i, after Execute.
+  const float* Output(const PlanState& state, size_t i) const;
+
+  const std::vector<std::string>& stage_names() const { return names_; }
+
+ private:
+  friend class PlanBuilder;
+
+  struct Buffer {
+    size_t bytes = 0, offset = 0;
+    size_t first = SIZE_MAX, last = 0;  // the stages that touch it
+  };
+  struct Argument {
+    int name;                   // DNNL_ARG_...
+    dnnl::memory::desc layout;  //
+    int buffer;                 // or kImages
+    dnnl::memory constant;      // when it is one
+  };
+  struct Stage {
+    dnnl::primitive primitive;
+    std::vector<Argument> arguments;
+    std::function<void(PlanState&)> own;  // instead of the primitive
+  };
+  static constexpr int kImages = -1, kConstant = -2, kScratch = -3;
+
+  std::byte* At(const PlanState& state, int buffer) const {
+    return state.arena.get() + buffers_[static_cast<size_t>(buffer)].offset;
+  }
+  void PlaceBuffers();
+
+  dnnl::engine engine_;
+  std::vector<Buffer> buffers_;
+  std::vector<Stage> stages_;
+  std::vector<std::string> names_;
+  std::vector<int> outputs_;  // buffers
+  size_t arena_bytes_ = 0, scratch_bytes_ = 0;
+};
+
+}  // namespace likeness
