@@ -8,7 +8,8 @@ namespace {
 constexpr FeatureType kTypes[] = {
     {"deep", "activations of one layer of a network: what is to be seen, as a whole", "a vector of halves",
      "Jing et al., KDD 2015, section 3; the model's own paper"},
-    {"category", "how likely each class of object is in the picture", "probabilities", "Jing et al., KDD 2015, section 4",
+    {"category", "how likely each class of object is in the picture", "probabilities",
+     "Jing et al., KDD 2015, section 4",
      /*available=*/false},
     {"safety", "safe, soft or explicit", "probabilities", "Jing et al., KDD 2015, section 2.1", /*available=*/false},
 };

@@ -32,8 +32,7 @@ absl::Status DeepExtractors(const Home& home, Extractors& extractors) {
 }
 
 const std::map<std::string, Maker, std::less<>>& Makers() {
-  static const auto* const makers =
-      new std::map<std::string, Maker, std::less<>>{{"deep", {DeepKeys, DeepExtractors}}};
+  static const auto* const makers = new std::map<std::string, Maker, std::less<>>{{"deep", {DeepKeys, DeepExtractors}}};
   return *makers;
 }
 

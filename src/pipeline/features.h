@@ -13,7 +13,8 @@ namespace likeness {
 using Extractors = std::vector<std::shared_ptr<const Extractor>>;
 
 // The extractors of the types that the configuration names, in its order, for deep features one for each of its models.
-// Each uses one thread for each call: a run makes many calls at once. Errors: those of the model library and of loading.
+// Each uses one thread for each call: a run makes many calls at once. Errors: those of the model library and of
+// loading.
 absl::StatusOr<Extractors> CurrentExtractors(const Home& home);
 
 // The keys alone, in the same order: loads nothing.

@@ -25,8 +25,7 @@ struct FingerprintReport {
 };
 
 // Job 3 until the queue is empty, for a plan of so many images, by whoever does it: this process or others.
-using WorkFunction =
-    std::function<absl::Status(const PlanReport& plan, const RunControl& control, WorkReport& report)>;
+using WorkFunction = std::function<absl::Status(const PlanReport& plan, const RunControl& control, WorkReport& report)>;
 
 // Epochs, plan, work, join and materialise for everything that is missing; nothing is computed twice. It may be stopped
 // or killed anywhere and repeated at any time. A home without images is fine.

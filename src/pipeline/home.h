@@ -15,8 +15,8 @@
 
 namespace likeness {
 
-// HOME/catalog.sqlite, HOME/queue.sqlite, HOME/objects/, HOME/models/, HOME/likeness.toml. Any thread; several processes may have one home
-// open at once.
+// HOME/catalog.sqlite, HOME/queue.sqlite, HOME/objects/, HOME/models/, HOME/likeness.toml. Any thread; several
+// processes may have one home open at once.
 class Home {
  public:
   // `create`: makes a home where there is none; otherwise NotFound with the command that makes one.

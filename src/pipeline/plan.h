@@ -20,8 +20,8 @@ struct PlanReport {
   uint64_t published = 0;   // of these, the ones that were not in the queue yet
 };
 
-// Publishes what is missing of `features`. It may be repeated at any time, also by several at once: the same state gives
-// the same chunks, and a chunk is in the queue once. Errors: those of the catalog, the store and the queue.
+// Publishes what is missing of `features`. It may be repeated at any time, also by several at once: the same state
+// gives the same chunks, and a chunk is in the queue once. Errors: those of the catalog, the store and the queue.
 absl::StatusOr<PlanReport> RunPlan(Home& home, const std::vector<FeatureKey>& features, const RunControl& control);
 
 // Images in a chunk: as configured, or what one worker does in the configured time, by the rates measured in this

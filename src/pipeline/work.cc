@@ -50,7 +50,8 @@ class LeaseKeeper {
       if (control_.stopped()) {
         gone_ = stop_ = true;
         const absl::Status returned = queue_.Return(lease_);
-        if (!returned.ok()) Log(LogLevel::kWarning, "lease_return", {{"task", lease_.task.id}, {"reason", MessageOf(returned)}});
+        if (!returned.ok())
+          Log(LogLevel::kWarning, "lease_return", {{"task", lease_.task.id}, {"reason", MessageOf(returned)}});
       } else if (since_extended.Milliseconds() * 3 >= static_cast<double>(lease_.duration.count())) {
         since_extended.Restart();
         // Only a certain loss ends the work: an engine that cannot be asked may come back in time.
@@ -90,7 +91,8 @@ class Worker {
       if (failures++ == 0) trouble.Restart();
       if (trouble.Milliseconds() > static_cast<double>(options_.patience.count())) return more.status();
       Log(LogLevel::kWarning, "worker_waits", {{"reason", MessageOf(more.status())}});
-      Pause(std::min<milliseconds>(milliseconds(100) * (int64_t{1} << std::min<uint64_t>(failures, 6)), milliseconds(5000)));
+      Pause(std::min<milliseconds>(milliseconds(100) * (int64_t{1} << std::min<uint64_t>(failures, 6)),
+                                   milliseconds(5000)));
     }
     return absl::OkStatus();
   }

@@ -21,9 +21,9 @@ namespace likeness {
 inline constexpr uint32_t kMaxAttempts = 3;
 
 struct WorkerOptions {
-  std::string name;                           // different for each worker; see WorkerName
-  bool until_idle = false;                    // return when the queue is empty, after waiting for what others hold
-  uint64_t total = 0;                         // images that there are to do, for the progress; 0: not known
+  std::string name;                             // different for each worker; see WorkerName
+  bool until_idle = false;                      // return when the queue is empty, after waiting for what others hold
+  uint64_t total = 0;                           // images that there are to do, for the progress; 0: not known
   std::chrono::milliseconds patience{120'000};  // with an engine that fails, before the worker gives up
 };
 

@@ -174,9 +174,8 @@ absl::StatusOr<std::vector<Column>> OpenColumns(Home& home, const Chunk& slice, 
   std::vector<Column> columns;
   for (const auto& extractor : extractors) {
     const FeatureShardInfo info{extractor->key(), slice.shard, extractor->layout()};
-    LIKENESS_ASSIGN_OR_RETURN(
-        std::vector<bool> missing,
-        MissingOf(home, info.feature, slice.shard, signatures, {slice.begin / grid * grid, slice.end}));
+    LIKENESS_ASSIGN_OR_RETURN(std::vector<bool> missing, MissingOf(home, info.feature, slice.shard, signatures,
+                                                                   {slice.begin / grid * grid, slice.end}));
     columns.push_back({extractor, info, std::move(missing), FeatureShardWriter(info)});
   }
   return columns;

@@ -13,8 +13,9 @@
 namespace likeness {
 
 // Computes what no part holds of `chunk` yet, a slice of part_images at a time, and puts each slice as parts. Stops
-// soon when `stop` is set, with what it has put. `tick` is called after every batch of pictures, by one thread at a time.
-// Errors: those of the store, the catalog and the extractors; FailedPrecondition for a feature without an extractor.
+// soon when `stop` is set, with what it has put. `tick` is called after every batch of pictures, by one thread at a
+// time. Errors: those of the store, the catalog and the extractors; FailedPrecondition for a feature without an
+// extractor.
 absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extractors, const std::atomic<bool>& stop,
                        const std::function<void()>& tick, WorkReport& report);
 

@@ -70,7 +70,8 @@ absl::StatusOr<Fingerprint> DecodeFingerprint(const Signature& signature, std::s
   for (proto::Fingerprint::Plain& in : *message.mutable_plain()) {
     fingerprint.plain.push_back({{in.type(), in.version()}, std::move(*in.mutable_value())});
   }
-  if (!Ascending(fingerprint.deep) || !Ascending(fingerprint.plain)) return damaged("the features are not sorted by key and distinct");
+  if (!Ascending(fingerprint.deep) || !Ascending(fingerprint.plain))
+    return damaged("the features are not sorted by key and distinct");
   return fingerprint;
 }
 
