@@ -19,6 +19,8 @@ namespace likeness {
 inline constexpr int kLocalFrame = 512;
 inline constexpr size_t kLocalDescriptorSize = 128;
 inline constexpr size_t kMostKeypoints = 512;  // of a picture
+// Raised whenever ExtractLocal would give other keypoints or descriptors for the same pixels.
+inline constexpr int kLocalDescriptorRevision = 1;
 
 struct Keypoint {
   float x = 0;  // pixels of the frame, from its left edge, in (0, 512); the first pixel's center is at 0.5
