@@ -38,7 +38,7 @@ std::optional<Region> Clip(const Region& region, const Pixels& pixels) {
 FeatureKey DeepFeatureKey(const ModelCard& card, const DeepOptions& options) {
   ModelCard used = card;
   used.input.fit = FitName(options.fit.value_or(FitOf(card)));
-  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(used, options.layer) +
+  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(used, options.layer, options.precision) +
                                                  "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
 }
 
@@ -46,7 +46,10 @@ absl::StatusOr<std::unique_ptr<DeepExtractor>> DeepExtractor::Create(const Model
                                                                      const DeepOptions& options) {
   ModelOptions model_options;
   model_options.threads = options.threads;
-  LIKENESS_ASSIGN_OR_RETURN(auto loaded, LoadOnnxModel(model.weights_path, model.card, options.layer, model_options));
+  model_options.executor = options.executor;
+  model_options.precision = options.precision;
+  if (!options.layer.empty()) model_options.layers = {options.layer};
+  LIKENESS_ASSIGN_OR_RETURN(auto loaded, LoadModel(model.weights_path, model.card, model_options));
   return std::make_unique<DeepExtractor>(model.card, std::move(loaded), options);
 }
 

@@ -21,9 +21,11 @@
 namespace likeness {
 
 struct DeepOptions {
-  std::string layer = {};       // empty: the card's default
-  size_t threads = 1;           // that one Extract may use
-  std::optional<Fit> fit = {};  // overrides the card's
+  std::string layer = {};                   // empty: the card's default
+  size_t threads = 1;                       // that one Extract may use
+  std::optional<Fit> fit = {};              // overrides the card's
+  std::optional<Precision> precision = {};  // overrides the card's
+  Executor executor = Executor::kAuto;
 };
 
 // Type "deep.NAME" and a version over checksum, layer, preprocessing, precision (values are kept as f16) and the

@@ -105,6 +105,17 @@ Setter Address(std::string& target, std::vector<std::string> schemes) {
   };
 }
 
+// One of some names.
+template <typename T, typename Parse>
+Setter Named(T& target, Parse parse) {
+  return [&target, parse](const toml::node& node) -> absl::Status {
+    std::string name;
+    LIKENESS_RETURN_IF_ERROR(Text(name)(node));
+    LIKENESS_ASSIGN_OR_RETURN(target, parse(name));
+    return absl::OkStatus();
+  };
+}
+
 Setter YesOrNo(bool& target) {
   return [&target](const toml::node& node) -> absl::Status {
     const auto value = node.value<bool>();
@@ -136,6 +147,10 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"image.max_bytes", Whole(config.image.max_bytes, 1, int64_t{1} << 40)},
       {"image.max_aspect", Number(config.image.max_aspect, 1, 1e6)},
       {"deep.models", Names(config.models)},
+      {"deep.precision",
+       Named<std::optional<Precision>>(config.precision, [](const std::string& name) { return ParsePrecision(name); })},
+      {"deep.executor", Named<Executor>(config.executor, [](const std::string& name) { return ParseExecutor(name); })},
+      {"local.vocabulary", Text(config.vocabulary)},
       {"deep.code_bits", Whole(config.code_bits, 0, 4096)},
       {"fingerprint.shard_images", Whole(config.shard_images, 1, 200'000)},
       {"fingerprint.chunk_seconds", Number(config.chunk_seconds, 0.1, 86'400)},

@@ -97,7 +97,8 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config
 
 absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, const std::filesystem::path& home) {
   if (config.url.empty()) return OpenSqliteQueue(home / "queue.sqlite");
-  return Opened("queue", config.url, OpenNats(config, home));
+  const bool nats = config.url.starts_with("nats://") || config.url.starts_with("tls://");
+  return Opened("queue", config.url, nats ? OpenNats(config, home) : OpenPostgresQueue(config.url));
 }
 
 }  // namespace likeness

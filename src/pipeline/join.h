@@ -17,8 +17,7 @@ struct JoinReport {
 };
 
 // Seals every cell of `features` whose parts hold all images of the shard, and takes the parts away. It may be repeated
-// at any time, also by several at once. Errors: those of the catalog and the store; DataLoss when two parts hold
-// different values of one image.
+// at any time, also by several at once. Errors: those of the catalog and the store.
 absl::StatusOr<JoinReport> RunJoin(Home& home, const std::vector<FeatureKey>& features, const RunControl& control);
 
 }  // namespace likeness

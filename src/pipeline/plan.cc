@@ -8,12 +8,13 @@
 #include "pipeline/coverage.h"
 #include "pipeline/parts.h"
 #include "pipeline/shards.h"
+#include "pipeline/work.h"
 #include "store/object_keys.h"
 
 namespace likeness {
 namespace {
 
-constexpr double kFirstGuess = 0.1;  // seconds for an image, before anything was measured
+constexpr double kFirstGuess = 0.05;  // seconds of one core for a feature of an image, before anything was measured
 constexpr uint64_t kLeastChunk = 64;
 constexpr size_t kPublishedAtOnce = 1000;
 
@@ -45,9 +46,17 @@ absl::StatusOr<std::vector<bool>> MissingAny(Home& home, const ShardId& shard, u
 
 absl::StatusOr<uint64_t> ChunkImages(Home& home, const std::vector<FeatureKey>& features) {
   if (home.config().chunk_images) return *home.config().chunk_images;
-  double seconds = 0;
-  for (size_t i = 0; i < features.size(); ++i) seconds += kFirstGuess;
-  const double images = home.config().chunk_seconds / std::max(seconds, 1e-6);
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureRate> rates, home.catalog().Rates());
+  const auto seconds_of = [&](const FeatureKey& feature) {
+    for (const FeatureRate& rate : rates) {
+      if (rate.feature == feature && rate.images > 0) return rate.seconds / static_cast<double>(rate.images);
+    }
+    return kFirstGuess;
+  };
+  double seconds = seconds_of(kDecodeRate);
+  for (const FeatureKey& feature : features) seconds += seconds_of(feature);
+  const auto threads = static_cast<double>(std::max<size_t>(1, home.config().threads));
+  const double images = home.config().chunk_seconds * threads / std::max(seconds, 1e-6);
   const auto whole = static_cast<uint64_t>(std::clamp(images, double{kLeastChunk}, 131072.0));
   return std::bit_floor(whole);
 }

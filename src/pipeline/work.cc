@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};       // how soon a stop is seen
 constexpr milliseconds kPullWait{500};  // how long one question to an empty queue takes
+constexpr double kBeatEvery = 5000;     // milliseconds
 constexpr uint64_t kMostInFlight = 100'000;
 
 // Extends a lease while a chunk is worked on, and gives it back at once when the worker is stopped.
@@ -108,10 +109,27 @@ class Worker {
   }
 
  private:
+  // Tells the catalog that this worker lives, now and then. A beat that does not get through is no reason to stop.
+  void Beat(const std::string& chunk) {
+    if (beaten_ && since_beat_.Milliseconds() < kBeatEvery) return;
+    beaten_ = true;
+    since_beat_.Restart();
+    WorkerBeat beat;
+    beat.name = options_.name;
+    beat.host = HostName();
+    beat.started = started_;
+    beat.chunk = chunk;
+    beat.images = report_.decoded;
+    beat.images_per_second = static_cast<double>(report_.decoded) / std::max(1e-3, running_.Milliseconds() / 1e3);
+    const absl::Status status = home_.catalog().Heartbeat(beat);
+    if (!status.ok()) Log(LogLevel::kWarning, "heartbeat", {{"reason", MessageOf(status)}});
+  }
+
   // One chunk, or one wait for one; false when there is nothing to wait for.
   absl::StatusOr<bool> Step() {
     const milliseconds duration(static_cast<int64_t>(home_.config().queue.lease_seconds * 1000));
     LIKENESS_ASSIGN_OR_RETURN(const std::optional<Lease> lease, home_.queue().Pull(options_.name, duration, kPullWait));
+    Beat(lease ? lease->task.id : "");
     if (lease) {
       LIKENESS_RETURN_IF_ERROR(Take(*lease));
       return true;
@@ -129,7 +147,8 @@ class Worker {
     }
     if (lease.attempt > kMaxAttempts) return Divide(lease, *chunk);
     LeaseKeeper keeper(home_.queue(), lease, control_);
-    const auto tick = [this] {
+    const auto tick = [this, &lease] {
+      Beat(lease.task.id);
       control_.progress("fingerprint", std::min(report_.decoded, options_.total), options_.total);
     };
     const absl::Status worked = WorkChunk(home_, *chunk, extractors_, keeper.stop(), tick, report_);
@@ -172,6 +191,10 @@ class Worker {
   const WorkerOptions& options_;
   const RunControl& control_;
   WorkReport& report_;
+  const std::chrono::sys_seconds started_ = std::chrono::time_point_cast<std::chrono::seconds>(Clock::System().Now());
+  const Stopwatch running_;
+  Stopwatch since_beat_;
+  bool beaten_ = false;
 };
 
 }  // namespace

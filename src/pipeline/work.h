@@ -35,6 +35,9 @@ struct WorkReport {
   uint64_t divided = 0;      // chunks that were divided because they ended their workers
 };
 
+// Under this name the catalog's rates have what reading a picture's pixels costs, whatever is computed from them.
+inline const FeatureKey kDecodeRate = {"decode", "pixels"};
+
 // HOST.PROCESS.NUMBER: no two workers that live have the same.
 std::string WorkerName();
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/clock.h"
 #include "base/thread_pool.h"
 #include "image/decode.h"
 #include "pipeline/parts.h"
@@ -22,6 +23,8 @@ struct Column {
   FeatureShardInfo info;
   std::vector<bool> missing;  // by position in the slice
   FeatureShardWriter writer;  // guarded by SliceWork::mutex_
+  uint64_t images = 0;        // that were computed, in `seconds`; guarded by SliceWork::mutex_
+  double seconds = 0;         // of one thread
 };
 
 // A range of a shard that is put as one part for each feature.
@@ -58,6 +61,16 @@ class SliceWork {
     return failure;
   }
 
+  // What it has cost, for chunk sizes and for people.
+  absl::Status RecordRates() {
+    for (const Column& column : columns_) {
+      if (column.images == 0) continue;
+      LIKENESS_RETURN_IF_ERROR(home_.catalog().RecordRate({column.info.feature, column.images, column.seconds}));
+    }
+    if (decoded_ == 0) return absl::OkStatus();
+    return home_.catalog().RecordRate({kDecodeRate, decoded_, decode_seconds_});
+  }
+
  private:
   // A picture as one feature wants it, with its place in the slice.
   struct Decoded {
@@ -86,6 +99,7 @@ class SliceWork {
     const ImageRecord& image = images_[position];
     if (!image.reason.empty()) return absl::DataLossError(image.reason);
     LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, home_.ReadImage(image));
+    const Stopwatch watch;
     std::vector<Pixels> pixels;
     for (const DecodeSize& size : sizes_) {
       LIKENESS_ASSIGN_OR_RETURN(Pixels one, DecodeImage(AsBytes(bytes), home_.config().image, size));
@@ -95,8 +109,11 @@ class SliceWork {
       decoded[i].pixels.push_back(std::move(pixels[i]));
       decoded[i].positions.push_back(position);
     }
+    const double seconds = watch.Milliseconds() / 1e3;
     const std::lock_guard lock(mutex_);
     ++report_.decoded;
+    ++decoded_;
+    decode_seconds_ += seconds;
     return absl::OkStatus();
   }
 
@@ -125,9 +142,13 @@ class SliceWork {
       wanted = &some;
     }
     if (wanted->pixels.empty()) return absl::OkStatus();
+    const Stopwatch watch;
     LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureValue> values, column.extractor->Extract(wanted->pixels));
     LIKENESS_CHECK(values.size() == wanted->pixels.size());
+    const double seconds = watch.Milliseconds() / 1e3;
     const std::lock_guard lock(mutex_);
+    column.images += values.size();
+    column.seconds += seconds;
     for (size_t i = 0; i < values.size(); ++i) {
       const Signature& signature = images_[wanted->positions[i]].signature;
       const Pixels& pixels = wanted->pixels[i];
@@ -149,6 +170,8 @@ class SliceWork {
   std::mutex mutex_;
   std::vector<DecodeSize> sizes_;
   size_t batch_ = 1;
+  uint64_t decoded_ = 0;       // guarded by mutex_
+  double decode_seconds_ = 0;  // of one thread; guarded by mutex_
 };
 
 // The extractors of the chunk's features whose cells are not sealed.
@@ -213,8 +236,10 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
     LIKENESS_ASSIGN_OR_RETURN(std::vector<Column> columns, OpenColumns(home, slice, wanted, signatures));
     LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, ImagesOf(home, chunk.shard, signatures));
     // What was computed before a fault or a stop is put too: it need not be computed again.
-    const absl::Status worked = SliceWork(home, images, columns, report).Run(stop, tick);
+    SliceWork work(home, images, columns, report);
+    const absl::Status worked = work.Run(stop, tick);
     LIKENESS_RETURN_IF_ERROR(PutColumns(home, columns, slice));
+    LIKENESS_RETURN_IF_ERROR(work.RecordRates());
     LIKENESS_RETURN_IF_ERROR(worked);
   }
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include "image/decode.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
+#include "pipeline/features.h"
 #include "pipeline/open_snapshot.h"
 
 namespace likeness {
@@ -136,7 +137,7 @@ absl::StatusOr<std::shared_ptr<const DeepExtractor>> SearchService::Extractor(co
   if (extractor != nullptr) return extractor;
   const std::string name = serving.feature.type.substr(std::string_view("deep.").size());
   LIKENESS_ASSIGN_OR_RETURN(const ModelFiles model, home_.models().Find(name));
-  DeepOptions options;
+  DeepOptions options = DeepOptionsOf(home_);
   options.threads = threads_;
   LIKENESS_ASSIGN_OR_RETURN(std::shared_ptr<const DeepExtractor> made, DeepExtractor::Create(model, options));
   if (made->key() != serving.feature) {

@@ -121,21 +121,11 @@ absl::StatusOr<std::vector<ShardRow>> MergeRows(std::span<const FeatureShard> pa
     }
   }
   std::ranges::sort(rows, [](const ShardRow& a, const ShardRow& b) {
-    return std::tie(a.signature, a.failure) < std::tie(b.signature, b.failure);
+    const auto known = std::tie(a.signature, a.failure) <=> std::tie(b.signature, b.failure);
+    return known != 0 ? known < 0 : std::ranges::lexicographical_compare(a.value, b.value);
   });
-  size_t kept = 0;
-  for (const ShardRow& row : rows) {
-    if (kept == 0 || rows[kept - 1].signature != row.signature) {
-      rows[kept++] = row;
-      continue;
-    }
-    const ShardRow& other = rows[kept - 1];
-    if (other.failure.empty() != row.failure.empty() || other.size != row.size ||
-        !std::ranges::equal(other.value, row.value)) {
-      return Damaged("image " + row.signature.Hex() + " differs between two parts");
-    }
-  }
-  rows.resize(kept);
+  const auto doubles = std::ranges::unique(rows, {}, &ShardRow::signature);
+  rows.erase(doubles.begin(), doubles.end());
   return rows;
 }
 

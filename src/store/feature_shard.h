@@ -133,10 +133,11 @@ class FeatureShard {
   std::vector<std::string> reasons_;  // of status 1, 2, ...
 };
 
-// Joins the parts of one cell. An image in several parts must be the same to the byte in each (a worker that lost its
-// lease has put its part all the same), else DataLoss; of two reasons for a missing value the one that sorts first
-// stays. The result is what one writer would have sealed. Errors: InvalidArgument when there is no part or they are not
-// of one cell.
+// Joins the parts of one cell. An image may be in several parts, because a worker that lost its lease has
+// put its part all the same; the values are equal, or, from processors that round in different ways, equal within what
+// their version promises. Whatever the order of the parts, the same one stays: a value before a reason, of two values
+// or two reasons the one that sorts first as bytes. The result is what one writer would have sealed. Errors:
+// InvalidArgument when there is no part or they are not of one cell.
 absl::StatusOr<std::string> MergeFeatureShards(std::span<const FeatureShard> parts);
 // The same to a file at `path`, with memory for the signatures but not the values.
 absl::Status MergeFeatureShardsToFile(std::span<const FeatureShard> parts, const std::filesystem::path& path);
