@@ -113,6 +113,7 @@ void FileCache::MakeRoom() {
     entries.push_back({listing->path(), info.st_mtim, static_cast<uint64_t>(info.st_size)});
     total += entries.back().size;
   }
+  over_bound_ = false;
   if (total <= bytes_) return;
   std::ranges::sort(entries, [](const Entry& a, const Entry& b) {
     return std::pair(a.used.tv_sec, a.used.tv_nsec) < std::pair(b.used.tv_sec, b.used.tv_nsec);
@@ -123,6 +124,7 @@ void FileCache::MakeRoom() {
     if (::unlink(entry.path.c_str()) == 0) total -= entry.size;
     if (total <= bytes_) return;
   }
+  over_bound_ = true;
   Log(LogLevel::kWarning, "object_cache_over_bound",
       {{"folder", folder_.string()}, {"bytes", std::to_string(total)}, {"bound", std::to_string(bytes_)}});
 }

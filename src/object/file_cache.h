@@ -1,6 +1,7 @@
 // A folder of files fetched from elsewhere: bounded in size, shared by processes, and never in the way of a reader.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -46,8 +47,11 @@ class FileCache {
   // Gives a written file its name, holds it, and makes room. Errors: Unavailable, ResourceExhausted.
   absl::StatusOr<std::filesystem::path> Keep(Staged staged, const std::string& name);
 
-  // Holds the file no longer.
+  // Holds the file no longer. Who has it open or mapped reads on; others must ask for it again.
   void Forget(const std::string& name);
+
+  // Whether more lay here than the bound allows when room was last made, since the rest was in use.
+  bool over_bound() const { return over_bound_; }
 
  private:
   FileCache(std::filesystem::path folder, uint64_t bytes) : folder_(std::move(folder)), bytes_(bytes) {}
@@ -55,6 +59,7 @@ class FileCache {
 
   const std::filesystem::path folder_;
   const uint64_t bytes_;
+  std::atomic<bool> over_bound_ = false;
   std::mutex mutex_;
   std::map<std::string, Descriptor> held_;  // guarded by mutex_; each locked shared
 };

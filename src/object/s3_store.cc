@@ -381,13 +381,39 @@ absl::Status S3Store::Delete(std::string_view key) {
                                                                              : client_->StatusOf(reply, key);
 }
 
+std::string S3Store::CacheName(std::string_view key, const std::string& etag) const {
+  return Sha256Hex(AsBytes(client_->endpoint() + "\n" + client_->options().bucket + "\n" + KeyOf(key) + "\n" + etag));
+}
+
+// A server that runs for months sees many releases come and go: what it was lent of those that are gone need not stay.
+void S3Store::ForgetWhatIsGone() {
+  std::map<std::string, std::string> lent;
+  {
+    const std::lock_guard lock(lent_mutex_);
+    lent = lent_;
+  }
+  for (const auto& [name, key] : lent) {
+    const auto now = Head(key);
+    if (!now.ok() || (*now && CacheName(key, (*now)->etag) == name)) continue;
+    cache_->Forget(name);
+    const std::lock_guard lock(lent_mutex_);
+    lent_.erase(name);
+  }
+}
+
 absl::StatusOr<std::filesystem::path> S3Store::LocalFile(std::string_view key) {
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> now, Head(key));
   if (!now) return absl::NotFoundError("there is no object '" + std::string(key) + "'");
-  const auto name_of = [&](const std::string& etag) {
-    return Sha256Hex(AsBytes(client_->endpoint() + "\n" + client_->options().bucket + "\n" + KeyOf(key) + "\n" + etag));
+  const auto lend = [&](const std::string& name) {
+    const std::lock_guard lock(lent_mutex_);
+    lent_[name] = key;
   };
-  if (const auto path = cache_->Use(name_of(now->etag))) return *path;
+  std::string name = CacheName(key, now->etag);
+  if (const auto path = cache_->Use(name)) {
+    lend(name);
+    return *path;
+  }
+  if (cache_->over_bound()) ForgetWhatIsGone();
   WholeSink sink(*cache_, 0);
   const auto reply = client_->Do({.key = KeyOf(key), .sink = &sink});
   if (!reply.ok()) return Annotate(reply.status(), "the object '" + std::string(key) + "'");
@@ -398,7 +424,9 @@ absl::StatusOr<std::filesystem::path> S3Store::LocalFile(std::string_view key) {
     file.emplace(std::move(empty));
   }
   // The object may have been replaced since the first question: this is the content that came.
-  return cache_->Keep(std::move(*file), name_of(PlainEtag(reply->Header("etag"))));
+  name = CacheName(key, PlainEtag(reply->Header("etag")));
+  lend(name);
+  return cache_->Keep(std::move(*file), name);
 }
 
 }  // namespace likeness

@@ -27,8 +27,10 @@
 
 #include <atomic>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 
 #include "object/object_store.h"
 #include "object/s3_options.h"
@@ -59,6 +61,7 @@ class S3Store final : public ObjectStore {
   absl::StatusOr<std::vector<ObjectInfo>> List(std::string_view prefix, std::string_view start_after,
                                                size_t limit) override;
   absl::Status Delete(std::string_view key) override;
+  // The file is held in the cache as long as the store and the object are.
   absl::StatusOr<std::filesystem::path> LocalFile(std::string_view key) override;
 
   // Whether the server decides the conditions of puts.
@@ -87,6 +90,8 @@ class S3Store final : public ObjectStore {
   // What an answer to the last request of a put means.
   absl::Status Outcome(std::string_view key, const S3Reply& reply, const std::string& token, const PutOptions& options);
   absl::StatusOr<std::optional<S3Reply>> Ask(std::string_view key);
+  std::string CacheName(std::string_view key, const std::string& etag) const;
+  void ForgetWhatIsGone();
 
   std::unique_ptr<S3Client> client_;
   std::unique_ptr<FileCache> cache_;
@@ -94,6 +99,9 @@ class S3Store final : public ObjectStore {
   std::string prefix_;               // with '/' at its end, or empty
   bool honors_if_absent_ = false;
   bool honors_if_match_ = false;
+
+  std::mutex lent_mutex_;
+  std::map<std::string, std::string> lent_;  // guarded by lent_mutex_: names in the cache -> keys
 
   std::mutex parts_mutex_;
   Parts parts_ = Parts::kUnknown;  // guarded by parts_mutex_

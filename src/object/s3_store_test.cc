@@ -249,6 +249,31 @@ TEST_F(S3StoreTest, OpenSaysWhatIsWrong) {
   EXPECT_TRUE(absl::IsInvalidArgument(OpenStatus(options)));
 }
 
+TEST_F(S3StoreTest, TheCacheLetsGoOfWhatIsGone) {
+  S3Options options = Options();
+  options.cache_bytes = 1000;
+  auto store = Open(options);
+  const auto cached = [&] {
+    size_t files = 0;
+    for (const auto& file : std::filesystem::directory_iterator(scratch_.path() / "cache/files")) {
+      files += file.is_regular_file();
+    }
+    return files;
+  };
+  for (const char* key : {"1", "2", "3"}) {
+    ASSERT_TRUE(store->Put(key, AsBytes(std::string(400, key[0]))).ok());
+    ASSERT_TRUE(store->LocalFile(key).ok());
+  }
+  EXPECT_EQ(cached(), 3u) << "a file in use was evicted";
+  ASSERT_TRUE(store->Delete("1").ok());
+  ASSERT_TRUE(store->Put("2", AsBytes("changed")).ok());
+  ASSERT_TRUE(store->Put("4", AsBytes(std::string(400, '4'))).ok());
+  EXPECT_EQ(*ReadFile(*store->LocalFile("4")), std::string(400, '4'));
+  EXPECT_EQ(*ReadFile(*store->LocalFile("2")), "changed");
+  EXPECT_EQ(*ReadFile(*store->LocalFile("3")), std::string(400, '3'));
+  EXPECT_EQ(cached(), 3u);
+}
+
 TEST(FileCache, KeepsToItsBoundButForFilesInUse) {
   const ScratchFolder scratch;
   auto cache = *FileCache::Open(scratch.path(), 1000);
