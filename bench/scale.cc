@@ -5,31 +5,37 @@
 // Images are synthetic: a signature, a place in a folder of a thousand with a name as cameras give them. The answers
 // are checked: every image is in one shard, in order, and none twice.
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "base/clock.h"
 #include "bench/report.h"
 #include "pipeline/collection_status.h"
+#include "pipeline/join.h"
+#include "pipeline/materialise.h"
+#include "pipeline/parts.h"
 #include "pipeline/plan.h"
 #include "pipeline/shards.h"
+#include "store/fingerprint_file.h"
+#include "store/object_keys.h"
 
 namespace likeness {
 namespace {
 
-constexpr uint64_t kDefaultImages = 10'000'000;
-constexpr size_t kBatch = 100'000;
+constexpr uint64_t kDefaultImages = 2'000'000;
+constexpr double kTenMillion = 1e7;
+constexpr size_t kBatch = 500'000;
 constexpr double kPlanBar = 30, kStatusBar = 2;  // seconds for 10 million
 constexpr double kCatalogBar = 150;              // bytes an image
 constexpr double kMemoryBar = 2e9;               // bytes
+constexpr double kRateBar = 200;                 // MB/s of what is written
+constexpr uint64_t kPart = 8192;                 // images in a part
 
 Signature SignatureOf(uint64_t number) {
   const std::string text = "image " + std::to_string(number);
@@ -102,9 +108,59 @@ bool ListsAreRight(Home& home, uint64_t images) {
   return true;
 }
 
+// What the feature of an image is: its signature backwards.
+std::array<std::byte, 16> ValueOf(const Signature& signature) {
+  std::array<std::byte, 16> value;
+  std::ranges::reverse_copy(signature.bytes, value.begin());
+  return value;
+}
+
+void PutParts(Home& home, const FeatureKey& feature) {
+  const auto shards = Must(home.catalog().Shards(), "shards");
+  for (const ShardRecord& shard : shards) {
+    const EpochList list = Must(ReadEpochList(home, shard.id), "epoch list");
+    const FeatureShardInfo info{feature, shard.id, {Dtype::kU8, 16, false}};
+    for (uint64_t begin = 0; begin < shard.images; begin += kPart) {
+      const uint64_t end = std::min(begin + kPart, shard.images);
+      FeatureShardWriter writer(info);
+      absl::Status status;
+      for (uint64_t i = begin; i < end && status.ok(); ++i) {
+        status = writer.Add(list.signatures()[i], {3000, 2000}, ValueOf(list.signatures()[i]));
+      }
+      if (status.ok()) status = PutPart(home, writer, info, {begin, end});
+      if (!status.ok()) BenchFail(status.ToString());
+    }
+  }
+}
+
+double MegabytesBelow(Home& home, std::string_view prefix) {
+  double bytes = 0;
+  const auto objects = Must(ListAll(home.objects(), prefix), "list");
+  for (const ObjectInfo& object : objects) bytes += static_cast<double>(object.size);
+  return bytes / 1e6;
+}
+
+// Whether the fingerprint files hold the values.
+bool FingerprintsAreRight(Home& home, const FeatureKey& feature, const std::string& generation) {
+  const auto shards = Must(home.catalog().Shards(), "shards");
+  for (const ShardRecord& shard : shards) {
+    const auto path = Must(home.objects().LocalFile(FingerprintKey(generation, shard.id)), "fingerprints");
+    const auto file = Must(FingerprintFile::Open(path), "fingerprints");
+    if (file->size() != shard.images) return false;
+    const EpochList list = Must(ReadEpochList(home, shard.id), "epoch list");
+    for (uint64_t i = 0; i < shard.images; i += 4999) {
+      const Signature& signature = list.signatures()[i];
+      const Fingerprint found = Must(file->Get(signature), "fingerprint");
+      const Fingerprint::Plain* plain = found.FindPlain(feature);
+      if (plain == nullptr || !std::ranges::equal(AsBytes(plain->value), ValueOf(signature))) return false;
+    }
+  }
+  return true;
+}
+
 int Run(uint64_t images, const std::filesystem::path& folder) {
   BenchReport report("scale");
-  const double scale = static_cast<double>(images) / static_cast<double>(kDefaultImages);
+  const double scale = static_cast<double>(images) / kTenMillion;
   auto home = Must(Home::Open(folder, true), "home");
   const Stopwatch fill;
   Fill(*home, images);
@@ -114,7 +170,6 @@ int Run(uint64_t images, const std::filesystem::path& folder) {
   const Stopwatch plan;
   const PlanReport planned = Must(RunPlan(*home, features, {}), "plan");
   const double plan_seconds = Seconds(plan);
-  const double memory = PeakMemory();
   const bool right = planned.new_images == images && planned.images == images && ListsAreRight(*home, images);
   report.Add({.name = "plan_of_10000000",
               .value = plan_seconds / scale,
@@ -134,6 +189,29 @@ int Run(uint64_t images, const std::filesystem::path& folder) {
               .bar = kStatusBar,
               .better = BenchResult::Better::kLower,
               .right = shown.counts.images == images});
+  PutParts(*home, features[0]);
+  const Stopwatch join;
+  const JoinReport joined = Must(RunJoin(*home, features, {}), "join");
+  const double join_seconds = Seconds(join), shard_megabytes = MegabytesBelow(*home, FeaturePrefix(features[0]));
+  const auto shards = Must(home->catalog().Shards(), "shards");
+  report.Add({.name = "join",
+              .value = shard_megabytes / join_seconds,
+              .unit = "MB/s",
+              .bar = kRateBar,
+              .right = joined.joined == shards.size() && joined.incomplete == 0});
+
+  const std::vector<Release::Feature> built = {{features[0], ""}};
+  const Stopwatch materialise;
+  const MaterialiseReport made = Must(MaterialiseFingerprints(*home, built, {}), "materialise");
+  const double made_seconds = Seconds(materialise);
+  report.Add({.name = "materialise",
+              .value = MegabytesBelow(*home, "fingerprints/") / made_seconds,
+              .unit = "MB/s",
+              .bar = kRateBar,
+              .right = made.images == images && FingerprintsAreRight(*home, features[0], GenerationOf(built))});
+  report.Add({.name = "materialise_images", .value = static_cast<double>(images) / made_seconds, .unit = "images/s"});
+
+  const double memory = PeakMemory();
   home.reset();  // Empties the log into the file.
   report.Add({.name = "catalog",
               .value = MegabytesOfCatalog(folder) * 1e6 / static_cast<double>(images),
