@@ -10,15 +10,6 @@ namespace {
 
 constexpr const char* kForm = "write it as postgresql://USER@HOST:PORT/DATABASE";
 
-std::string Quoted(std::string_view value) {
-  std::string quoted = "'";
-  for (const char c : value) {
-    if (c == '\'' || c == '\\') quoted.push_back('\\');
-    quoted.push_back(c);
-  }
-  return quoted + "'";
-}
-
 bool Contains(std::string_view text, std::string_view part) { return text.find(part) != std::string_view::npos; }
 
 }  // namespace
@@ -35,41 +26,46 @@ absl::StatusOr<std::string> PostgresConninfo(const std::string& url) {
   if (options == nullptr) {
     return absl::InvalidArgumentError(std::string("the catalog's address cannot be understood: ") + kForm);
   }
-  std::string conninfo, server_options;
+  std::string conninfo;
   bool database = false;
   for (const PQconninfoOption* option = options.get(); option->keyword != nullptr; ++option) {
     if (option->val == nullptr || *option->val == '\0') continue;
-    const std::string_view keyword = option->keyword;
+    const std::string_view keyword = option->keyword, value = option->val;
     if (keyword == "password" || keyword == "sslpassword") {
       return absl::InvalidArgumentError(
           "the catalog's address holds a password: leave it out, and keep it in a file that PGPASSFILE names (a line "
           "HOST:PORT:DATABASE:USER:PASSWORD) or in PGPASSWORD");
     }
-    database |= keyword == "dbname";
-    if (keyword == "options") {
-      server_options = option->val;
-      continue;
+    // SOCI takes a connection string apart at spaces, quoted or not.
+    if (value.find_first_of(" \t\n\r'\\") != std::string_view::npos) {
+      return absl::InvalidArgumentError("the catalog's address has a space, a quotation mark or a backslash in its " +
+                                        std::string(keyword) + ": use a value without");
     }
-    conninfo += std::string(keyword) + "=" + Quoted(option->val) + " ";
+    database |= keyword == "dbname";
+    conninfo += std::string(keyword) + "=" + std::string(value) + " ";
   }
   if (!database) return absl::InvalidArgumentError(std::string("the catalog's address names no database: ") + kForm);
-  const auto usually = [&](std::string_view keyword, std::string_view value) {
-    if (!Contains(" " + conninfo, " " + std::string(keyword) + "=")) {
-      conninfo += std::string(keyword) + "=" + Quoted(value) + " ";
-    }
+  const std::pair<std::string_view, std::string_view> usual[] = {
+      {"connect_timeout", "4"},     {"application_name", "likeness"}, {"client_encoding", "UTF8"},
+      {"keepalives_idle", "10"},    {"keepalives_interval", "5"},     {"keepalives_count", "3"},
+      {"tcp_user_timeout", "25000"}};
+  for (const auto& [keyword, value] : usual) {
+    if (Contains(" " + conninfo, " " + std::string(keyword) + "=")) continue;
+    conninfo += std::string(keyword) + "=" + std::string(value) + " ";
+  }
+  conninfo.pop_back();
+  return conninfo;
+}
+
+std::span<const char* const> PostgresSettings() {
+  static constexpr const char* kSettings[] = {
+      // A writer that was stopped in the middle must not hold up all others for ever.
+      "SET lock_timeout = '30s'",
+      "SET idle_in_transaction_session_timeout = '120s'",
+      "SET client_min_messages = warning",
+      "SET default_transaction_isolation = 'read committed'",
   };
-  usually("connect_timeout", "4");
-  usually("application_name", "likeness");
-  usually("client_encoding", "UTF8");
-  usually("keepalives_idle", "10");
-  usually("keepalives_interval", "5");
-  usually("keepalives_count", "3");
-  usually("tcp_user_timeout", "25000");
-  // A writer that was stopped in the middle must not hold up all others for ever.
-  server_options +=
-      " -c lock_timeout=30s -c idle_in_transaction_session_timeout=120s -c client_min_messages=warning"
-      " -c default_transaction_isolation=read\\ committed";
-  return conninfo + "options=" + Quoted(server_options);
+  return kSettings;
 }
 
 absl::Status PostgresRefused(std::string_view message) {

@@ -1,6 +1,7 @@
 // What is PostgreSQL's own: its addresses, and what its errors mean.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -12,6 +13,9 @@ namespace likeness {
 // server that has fallen silent is given up within about half a minute. Errors: InvalidArgument, with what to write;
 // also when a password is in it, which is never repeated.
 absl::StatusOr<std::string> PostgresConninfo(const std::string& url);
+
+// Statements that every connection begins with.
+std::span<const char* const> PostgresSettings();
 
 // Why a connection was not made, and what to do. `message`: what libpq said.
 absl::Status PostgresRefused(std::string_view message);

@@ -33,8 +33,9 @@ Signature SignatureColumns::Value() const {
 
 PathColumns PathColumns::Of(std::string_view path) {
   const size_t name = path.rfind('/') + 1;  // 0 when there is no slash
+  const uint64_t folder_sum = Checksum(AsBytes(path.substr(0, name))), name_sum = Checksum(AsBytes(path.substr(name)));
   return {ToStored(path.substr(0, name)), ToStored(path.substr(name)),
-          static_cast<long long>(Checksum(AsBytes(path)) >> 17)};
+          static_cast<long long>(folder_sum >> 48 << 31 | name_sum >> 33)};
 }
 
 std::optional<Location> Location::Parse(std::string_view text, const Signature& signature) {

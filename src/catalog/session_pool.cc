@@ -81,6 +81,11 @@ SessionPool::Outcome SessionPool::Take(std::unique_ptr<soci::session>& session) 
   Outcome opened = Guarded(nullptr, [&] {
     if (engine_ == Engine::kPostgres) {
       session = std::make_unique<soci::session>(soci::postgresql, address_);
+      // What a dying server says would go to standard error.
+      auto* backend = static_cast<soci::postgresql_session_backend*>(session->get_backend());
+      ::PQsetNoticeProcessor(
+          backend->conn_, [](void*, const char*) {}, nullptr);
+      for (const char* setting : PostgresSettings()) *session << setting;
       return absl::OkStatus();
     }
     session = std::make_unique<soci::session>(soci::sqlite3, address_);
@@ -88,6 +93,7 @@ SessionPool::Outcome SessionPool::Take(std::unique_ptr<soci::session>& session) 
     *session << "PRAGMA journal_mode=WAL";
     *session << "PRAGMA synchronous=NORMAL";
     *session << "PRAGMA cache_size=-16000";
+    *session << "PRAGMA journal_size_limit=16000000";  // A large transaction's log does not stay that large.
     return absl::OkStatus();
   });
   if (opened.status.ok()) return opened;

@@ -157,6 +157,21 @@ TEST_F(PipelineTest, APictureThatMovedIsFoundWhereItIsNow) {
   EXPECT_EQ(*home_->ReadImage(image), MakeJpeg(0, 40, 30));
 }
 
+TEST_F(PipelineTest, APictureThatWasGoneIsComputedWhenItComesAgain) {
+  MakePictures(0, 3);
+  Add();
+  const auto away = folder_ / "away.jpg";
+  std::filesystem::rename(pictures_ / "p1.jpg", away);
+  EXPECT_EQ(Fingerprint().work.computed, 2u);
+  EXPECT_EQ(Index().release.images(), 2u);
+  EXPECT_EQ(home_->catalog().Counts()->quarantined, 1u);
+  std::filesystem::rename(away, pictures_ / "p1.jpg");
+  Add("2026-11-23");
+  EXPECT_EQ(home_->catalog().Counts()->quarantined, 0u);
+  EXPECT_EQ(Fingerprint().work.computed, 1u) << "and the others are not computed again";
+  EXPECT_EQ(Index().release.images(), 3u);
+}
+
 TEST_F(PipelineTest, NewLimitsLookAgainAtWhatTheOldOnesRefused) {
   Configure("[image]\nmax_pixels = 100\n");
   home_ = *Home::Open(home_path_, false);

@@ -30,8 +30,10 @@ struct Column {
 // A range of a shard that is put as one part for each feature.
 class SliceWork {
  public:
-  SliceWork(Home& home, std::span<const ImageRecord> images, std::vector<Column>& columns, WorkReport& report)
-      : home_(home), images_(images), columns_(columns), report_(report) {
+  // `every_feature`: the columns are all features that the collection has.
+  SliceWork(Home& home, std::span<const ImageRecord> images, std::vector<Column>& columns, bool every_feature,
+            WorkReport& report)
+      : home_(home), images_(images), columns_(columns), every_feature_(every_feature), report_(report) {
     for (const Column& column : columns_) {
       batch_ = std::max(batch_, column.extractor->batch());
       const DecodeSize size = column.extractor->decode_size();
@@ -85,7 +87,7 @@ class SliceWork {
       const absl::Status status = Decode(position, decoded);
       if (status.ok()) continue;
       if (BlameOf(status) == Blame::kWorld) return Annotate(status, image.location);
-      LIKENESS_RETURN_IF_ERROR(Refuse(position, MessageOf(status)));
+      LIKENESS_RETURN_IF_ERROR(Refuse(position, status));
     }
     for (Column& column : columns_) {
       const auto at = std::ranges::find(sizes_, column.extractor->decode_size()) - sizes_.begin();
@@ -117,15 +119,20 @@ class SliceWork {
     return absl::OkStatus();
   }
 
-  absl::Status Refuse(size_t position, const std::string& reason) {
+  absl::Status Refuse(size_t position, const absl::Status& fault) {
+    const std::string reason = MessageOf(fault);
     const std::lock_guard lock(mutex_);
+    bool none = every_feature_;
     for (Column& column : columns_) {
+      none = none && column.missing[position];
       if (!column.missing[position]) continue;
       LIKENESS_RETURN_IF_ERROR(column.writer.AddFailure(images_[position].signature, reason));
     }
     if (!images_[position].reason.empty()) return absl::OkStatus();
     ++report_.quarantined;
-    return home_.catalog().QuarantineImage(images_[position].signature, reason);
+    // Bytes that were not there may come again; they are computed then, unless a feature of them is there already.
+    const bool gone = BlameOf(fault) == Blame::kCaller && none;
+    return home_.catalog().QuarantineImage(images_[position].signature, ImageFault{.reason = reason, .gone = gone});
   }
 
   absl::Status Extract(Column& column, const Decoded& decoded) {
@@ -166,6 +173,7 @@ class SliceWork {
   Home& home_;
   const std::span<const ImageRecord> images_;
   std::vector<Column>& columns_;
+  const bool every_feature_;
   WorkReport& report_;  // guarded by mutex_
   std::mutex mutex_;
   std::vector<DecodeSize> sizes_;
@@ -236,7 +244,7 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
     LIKENESS_ASSIGN_OR_RETURN(std::vector<Column> columns, OpenColumns(home, slice, wanted, signatures));
     LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, ImagesOf(home, chunk.shard, signatures));
     // What was computed before a fault or a stop is put too: it need not be computed again.
-    SliceWork work(home, images, columns, report);
+    SliceWork work(home, images, columns, wanted.size() == extractors.size(), report);
     const absl::Status worked = work.Run(stop, tick);
     LIKENESS_RETURN_IF_ERROR(PutColumns(home, columns, slice));
     LIKENESS_RETURN_IF_ERROR(work.RecordRates());
