@@ -219,8 +219,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<uint64_t> Forsake(std::string_view worker) override {
     std::vector<LeaseRecord> records;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     uint64_t ended = 0;
     for (LeaseRecord& record : records) {
       if (record.worker != worker || record.state != LeaseRecord::State::kLeased) continue;
@@ -243,28 +242,38 @@ class NatsQueue final : public Queue {
     std::vector<LeaseRecord> records;
     int64_t oldest = 0, since = 0;
     uint64_t all = 0, recent = 0;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+    LIKENESS_RETURN_IF_ERROR(Ask("the tasks", [&]() -> NatsResult {
       jsStreamInfo* info = nullptr;
-      jsConsumerInfo* consumer = nullptr;
       jsErrCode error = static_cast<jsErrCode>(0);
-      natsStatus status = js_GetStreamInfo(&info, jetstream(), tasks_stream().c_str(), nullptr, &error);
+      const natsStatus status = js_GetStreamInfo(&info, jetstream(), tasks_stream().c_str(), nullptr, &error);
       if (status != NATS_OK) return {status, error};
       all = info->State.Msgs;
       oldest = info->State.FirstTime;
       jsStreamInfo_Destroy(info);
-      status = js_GetStreamInfo(&info, jetstream(), done_stream().c_str(), nullptr, &error);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("what was done", [&]() -> NatsResult {
+      jsStreamInfo* info = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status = js_GetStreamInfo(&info, jetstream(), done_stream().c_str(), nullptr, &error);
       if (status != NATS_OK) return {status, error};
       stats.acknowledged = info->State.LastSeq;
       recent = info->State.Msgs;
       since = info->State.FirstTime;
       jsStreamInfo_Destroy(info);
-      status = js_GetConsumerInfo(&consumer, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("the consumer", [&]() -> NatsResult {
+      jsConsumerInfo* info = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status =
+          js_GetConsumerInfo(&info, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
       if (status != NATS_OK) return {status, error};
-      stats.delivered = consumer->Delivered.Consumer;
-      jsConsumerInfo_Destroy(consumer);
-      return leases_.List(records);
-    });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the state");
+      stats.delivered = info->Delivered.Consumer;
+      jsConsumerInfo_Destroy(info);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     const int64_t now = Now();
     for (const LeaseRecord& record : records) stats.leased += SecondsLeft(record, now) > 0;
     stats.leased = std::min(stats.leased, all);
@@ -277,8 +286,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<std::vector<TaskInFlight>> InFlight(uint64_t limit) override {
     std::vector<LeaseRecord> records;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     std::vector<TaskInFlight> tasks;
     const int64_t now = Now();
     for (const LeaseRecord& record : records) {
@@ -303,6 +311,10 @@ class NatsQueue final : public Queue {
   std::string tasks_stream() const { return name_ + "-tasks"; }
   std::string leases_stream() const { return name_ + "-leases"; }
   std::string done_stream() const { return name_ + "-done"; }
+
+  absl::Status Ask(const std::string& what, const std::function<NatsResult()>& call) const {
+    return connection_->StatusOf(connection_->Persist(call_timeout_, call), "cannot ask for " + what);
+  }
 
   static int64_t Now() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::System().Now().time_since_epoch()).count();

@@ -146,8 +146,10 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   stop = true;
   for (std::thread& thread : threads) thread.join();
   const auto stats = (*queue)->Stats();
-  ASSERT_TRUE(stats.ok()) << stats.status();
-  EXPECT_EQ(stats->waiting + stats->leased, 0u);
+  EXPECT_TRUE(stats.ok()) << stats.status();
+  if (stats.ok()) {
+    EXPECT_EQ(stats->waiting + stats->leased, 0u);
+  }
   EXPECT_EQ(delivered.size(), static_cast<size_t>(kTasks)) << "each was delivered";
   int again = 0;
   for (const auto& [id, times] : delivered) again += times - 1;
