@@ -37,6 +37,7 @@ NatsOptions Options(const std::string& name, int replicas = 3) {
   options.urls = Urls();
   options.name = name;
   options.replicas = replicas;
+  options.open_timeout = std::chrono::seconds(20);  // the test before may have killed a server
   return options;
 }
 
