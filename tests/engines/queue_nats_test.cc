@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "engines/queue_conformance.h"
+#include "engines/queue_cost.h"
 #include "queue/nats_queue.h"
 #include "support/engines.h"
 #include "support/scratch_folder.h"
@@ -158,6 +159,16 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   EXPECT_GE(static_cast<int>(acknowledged.size()), kTasks - 3) << "but for answers that died with a leader";
   std::printf("%d of %d tasks were delivered again\n", again, kTasks);
   servers.Drop(name);
+}
+
+TEST(NatsQueue, APullDoesNotGrowWithWhatWaits) {
+  LIKENESS_REQUIRE_ENGINE(kUrls);
+  const std::string name = NewName();
+  const auto small = OpenNatsQueue(Options(name + "small")), large = OpenNatsQueue(Options(name + "large"));
+  ASSERT_TRUE(small.ok() && large.ok()) << small.status() << large.status();
+  ExpectPullsThatDoNotGrow(**small, **large, 20'000);
+  Servers().Drop(name + "small");
+  Servers().Drop(name + "large");
 }
 
 // A NATS server of the test's own on loopback.
