@@ -21,8 +21,8 @@ api() {
 number() { tr -d ' \n' | sed -n 's/.*"'"$1"'":\([0-9][0-9]*\)[,}].*/\1/p'; }
 
 state=$(likeness --home "$LIKENESS_HOME" --json queue --within "$within" | tail -n 1)
-depth=$(number depth <<<"$state")
-needed=$(number workers_needed <<<"$state")
+depth=$(printf '%s' "$state" | number depth)
+needed=$(printf '%s' "$state" | number workers_needed)
 [ -n "$depth" ] || { echo "scale: likeness queue did not say how much waits" >&2; exit 1; }
 current=$(api "$url" | tr -d ' \n' | sed -n 's/.*"spec":{\([^}]*\)}.*/{\1}/p' | number replicas)
 current=${current:-0}
