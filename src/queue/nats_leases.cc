@@ -42,19 +42,7 @@ std::optional<LeaseRecord> NatsLeases::Parse(natsMsg* message) const {
 }
 
 NatsResult NatsLeases::Read(std::string_view id, std::optional<LeaseRecord>& record) const {
-  record.reset();
-  natsMsg* raw = nullptr;
-  jsErrCode error = static_cast<jsErrCode>(0);
-  const natsStatus status =
-      js_GetLastMsg(&raw, connection_.jetstream(), stream_.c_str(), (prefix_ + SubjectOf(id)).c_str(), nullptr, &error);
-  const NatsMessage message(raw);
-  if (error == JSNoMessageFoundErr) return {};
-  if (status != NATS_OK) return {status, error};
-  record = Parse(raw);
-  if (!record) record.emplace();  // damaged: belongs to no task, so the next delivery takes its place
-  record->revision = natsMsg_GetSequence(raw);
-  record->written_ns = natsMsg_GetTime(raw);
-  return {};
+  return ReadSubject(prefix_ + SubjectOf(id), record);
 }
 
 NatsResult NatsLeases::Write(std::string_view id, LeaseRecord& record, std::optional<uint64_t> expected,
@@ -87,40 +75,42 @@ NatsResult NatsLeases::Write(std::string_view id, LeaseRecord& record, std::opti
 NatsResult NatsLeases::Delete(uint64_t revision) const {
   jsErrCode error = static_cast<jsErrCode>(0);
   const natsStatus status = js_DeleteMsg(connection_.jetstream(), stream_.c_str(), revision, nullptr, &error);
+  if (error == JSSequenceNotFoundErr || error == JSNoMessageFoundErr || error == JSStreamMsgDeleteFailed) return {};
   return {status, error};
+}
+
+NatsResult NatsLeases::ReadSubject(const std::string& subject, std::optional<LeaseRecord>& record) const {
+  record.reset();
+  natsMsg* raw = nullptr;
+  jsErrCode error = static_cast<jsErrCode>(0);
+  const natsStatus status =
+      js_GetLastMsg(&raw, connection_.jetstream(), stream_.c_str(), subject.c_str(), nullptr, &error);
+  const NatsMessage message(raw);
+  if (error == JSNoMessageFoundErr) return {};
+  if (status != NATS_OK) return {status, error};
+  record = Parse(raw);
+  if (!record) record.emplace();  // damaged: belongs to no task, so the next delivery takes its place
+  record->revision = natsMsg_GetSequence(raw);
+  record->written_ns = natsMsg_GetTime(raw);
+  return {};
 }
 
 NatsResult NatsLeases::List(std::vector<LeaseRecord>& records) const {
   records.clear();
-  jsStreamInfo* info = nullptr;
+  const std::string all = prefix_ + ">";
+  jsOptions options;
+  jsOptions_Init(&options);
+  options.Stream.Info.SubjectsFilter = all.c_str();
+  jsStreamInfo* raw = nullptr;
   jsErrCode error = static_cast<jsErrCode>(0);
-  natsStatus status = js_GetStreamInfo(&info, connection_.jetstream(), stream_.c_str(), nullptr, &error);
+  const natsStatus status = js_GetStreamInfo(&raw, connection_.jetstream(), stream_.c_str(), &options, &error);
+  const std::unique_ptr<jsStreamInfo, NatsDestroyer<jsStreamInfo_Destroy>> info(raw);
   if (status != NATS_OK) return {status, error};
-  const uint64_t count = info->State.Msgs;
-  jsStreamInfo_Destroy(info);
-  if (count == 0) return {};
-  jsSubOptions options;
-  jsSubOptions_Init(&options);
-  options.Stream = stream_.c_str();
-  options.Ordered = true;
-  natsSubscription* raw = nullptr;
-  status = js_SubscribeSync(&raw, connection_.jetstream(), (prefix_ + ">").c_str(), nullptr, &options, &error);
-  const NatsSubscription subscription(raw);
-  if (status != NATS_OK) return {status, error};
-  for (uint64_t left = 1; left > 0;) {
-    natsMsg* next = nullptr;
-    // Records go away while this reads them: what does not come within a moment is not there any more.
-    if (natsSubscription_NextMsg(&next, raw, 500) != NATS_OK) break;
-    const NatsMessage message(next);
-    jsMsgMetaData* meta = nullptr;
-    if (natsMsg_GetMetaData(&meta, next) != NATS_OK) continue;
-    left = meta->NumPending;
-    if (std::optional<LeaseRecord> record = Parse(next)) {
-      record->revision = meta->Sequence.Stream;
-      record->written_ns = meta->Timestamp;
-      records.push_back(*std::move(record));
-    }
-    jsMsgMetaData_Destroy(meta);
+  const jsStreamStateSubjects* subjects = info->State.Subjects;
+  for (int i = 0; subjects != nullptr && i < subjects->Count; ++i) {
+    std::optional<LeaseRecord> record;
+    if (const NatsResult read = ReadSubject(subjects->List[i].Subject, record); !read.ok()) return read;
+    if (record && record->task != 0) records.push_back(*std::move(record));
   }
   std::ranges::sort(records, {}, &LeaseRecord::task);
   return {};

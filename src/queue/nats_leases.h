@@ -44,12 +44,15 @@ class NatsLeases {
   // one is there by now, and else record.revision.
   NatsResult Write(std::string_view id, LeaseRecord& record, std::optional<uint64_t> expected, bool& written) const;
 
+  // One that is gone already counts as deleted.
   NatsResult Delete(uint64_t revision) const;
 
-  // All records, in the order of their tasks.
+  // All records, in the order of their tasks. One request a record, to the stream's leader: a consumer would be
+  // quicker, but a cluster that has just lost a server may not be able to make one.
   NatsResult List(std::vector<LeaseRecord>& records) const;
 
  private:
+  NatsResult ReadSubject(const std::string& subject, std::optional<LeaseRecord>& record) const;
   std::optional<LeaseRecord> Parse(natsMsg* message) const;
 
   const NatsConnection& connection_;

@@ -93,20 +93,6 @@ class NatsQueue final : public Queue {
       const auto left = std::chrono::duration_cast<milliseconds>(deadline.when() - std::chrono::steady_clock::now());
       return connection_->Persist(left, call);
     };
-    const NatsResult account = persist([&]() -> NatsResult {
-      jsAccountInfo* info = nullptr;
-      jsErrCode error = static_cast<jsErrCode>(0);
-      const natsStatus status = js_GetAccountInfo(&info, jetstream(), nullptr, &error);
-      jsAccountInfo_Destroy(info);
-      // Nobody answers for JetStream where it is off; while it starts, a cluster says that it is not available.
-      if (status == NATS_NO_RESPONDERS) return {status, JSNotEnabledErr};
-      return {status, error};
-    });
-    if (account.Is(JSNotEnabledErr) || account.Is(JSNotEnabledForAccountErr)) {
-      return absl::FailedPreconditionError(
-          "queue: JetStream is off: enable it in the servers' configuration (jetstream { }) and for the account");
-    }
-    if (!account.ok()) return connection_->StatusOf(account, "JetStream does not answer");
     jsStreamConfig tasks = Config();
     tasks.Retention = js_WorkQueuePolicy;
     tasks.MaxMsgsPerSubject = 1;
@@ -128,8 +114,13 @@ class NatsQueue final : public Queue {
     consumer.MaxAckPending = 100'000;
     consumer.MaxWaiting = 16'384;
     const NatsResult made = persist([&]() -> NatsResult {
+      jsConsumerInfo* info = nullptr;
       jsErrCode error = static_cast<jsErrCode>(0);
-      return {js_AddConsumer(nullptr, jetstream(), tasks_stream().c_str(), &consumer, nullptr, &error), error};
+      natsStatus status = js_GetConsumerInfo(&info, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
+      jsConsumerInfo_Destroy(info);
+      if (error != JSConsumerNotFoundErr) return {status, error};
+      status = js_AddConsumer(nullptr, jetstream(), tasks_stream().c_str(), &consumer, nullptr, &error);
+      return {status, error};
     });
     return connection_->StatusOf(made, "cannot make the consumer " + std::string(kConsumer));
   }
@@ -219,8 +210,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<uint64_t> Forsake(std::string_view worker) override {
     std::vector<LeaseRecord> records;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     uint64_t ended = 0;
     for (LeaseRecord& record : records) {
       if (record.worker != worker || record.state != LeaseRecord::State::kLeased) continue;
@@ -243,28 +233,38 @@ class NatsQueue final : public Queue {
     std::vector<LeaseRecord> records;
     int64_t oldest = 0, since = 0;
     uint64_t all = 0, recent = 0;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&]() -> NatsResult {
+    LIKENESS_RETURN_IF_ERROR(Ask("the tasks", [&]() -> NatsResult {
       jsStreamInfo* info = nullptr;
-      jsConsumerInfo* consumer = nullptr;
       jsErrCode error = static_cast<jsErrCode>(0);
-      natsStatus status = js_GetStreamInfo(&info, jetstream(), tasks_stream().c_str(), nullptr, &error);
+      const natsStatus status = js_GetStreamInfo(&info, jetstream(), tasks_stream().c_str(), nullptr, &error);
       if (status != NATS_OK) return {status, error};
       all = info->State.Msgs;
       oldest = info->State.FirstTime;
       jsStreamInfo_Destroy(info);
-      status = js_GetStreamInfo(&info, jetstream(), done_stream().c_str(), nullptr, &error);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("what was done", [&]() -> NatsResult {
+      jsStreamInfo* info = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status = js_GetStreamInfo(&info, jetstream(), done_stream().c_str(), nullptr, &error);
       if (status != NATS_OK) return {status, error};
       stats.acknowledged = info->State.LastSeq;
       recent = info->State.Msgs;
       since = info->State.FirstTime;
       jsStreamInfo_Destroy(info);
-      status = js_GetConsumerInfo(&consumer, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("the consumer", [&]() -> NatsResult {
+      jsConsumerInfo* info = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      const natsStatus status =
+          js_GetConsumerInfo(&info, jetstream(), tasks_stream().c_str(), kConsumer, nullptr, &error);
       if (status != NATS_OK) return {status, error};
-      stats.delivered = consumer->Delivered.Consumer;
-      jsConsumerInfo_Destroy(consumer);
-      return leases_.List(records);
-    });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the state");
+      stats.delivered = info->Delivered.Consumer;
+      jsConsumerInfo_Destroy(info);
+      return {};
+    }));
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     const int64_t now = Now();
     for (const LeaseRecord& record : records) stats.leased += SecondsLeft(record, now) > 0;
     stats.leased = std::min(stats.leased, all);
@@ -277,8 +277,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<std::vector<TaskInFlight>> InFlight(uint64_t limit) override {
     std::vector<LeaseRecord> records;
-    const NatsResult asked = connection_->Persist(call_timeout_, [&] { return leases_.List(records); });
-    if (!asked.ok()) return connection_->StatusOf(asked, "cannot ask for the leases");
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
     std::vector<TaskInFlight> tasks;
     const int64_t now = Now();
     for (const LeaseRecord& record : records) {
@@ -304,6 +303,10 @@ class NatsQueue final : public Queue {
   std::string leases_stream() const { return name_ + "-leases"; }
   std::string done_stream() const { return name_ + "-done"; }
 
+  absl::Status Ask(const std::string& what, const std::function<NatsResult()>& call) const {
+    return connection_->StatusOf(connection_->Persist(call_timeout_, call), "cannot ask for " + what);
+  }
+
   static int64_t Now() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::System().Now().time_since_epoch()).count();
   }
@@ -320,16 +323,37 @@ class NatsQueue final : public Queue {
     return config;
   }
 
+  // What a queue depends on; nothing stands for no limit, as -1 does.
+  static bool Same(const jsStreamConfig& a, const jsStreamConfig& b) {
+    return a.Retention == b.Retention && a.Replicas == b.Replicas && a.Discard == b.Discard &&
+           std::max<int64_t>(a.MaxMsgsPerSubject, 0) == std::max<int64_t>(b.MaxMsgsPerSubject, 0) &&
+           a.DiscardNewPerSubject == b.DiscardNewPerSubject && a.SubjectsLen == 1 &&
+           std::string_view(a.Subjects[0]) == b.Subjects[0];
+  }
+
   absl::Status MakeStream(const std::function<NatsResult(const std::function<NatsResult()>&)>& persist,
                           const std::string& name, const std::string& subject, jsStreamConfig config) const {
     const char* subjects[] = {subject.c_str()};
     config.Name = name.c_str();
     config.Subjects = subjects;
     config.SubjectsLen = 1;
-    jsErrCode error = static_cast<jsErrCode>(0);
+    // Looked at first: the stream's own leader answers that, where making one takes the leader of the whole cluster.
     const NatsResult made = persist([&]() -> NatsResult {
-      return {js_AddStream(nullptr, jetstream(), &config, nullptr, &error), error};
+      jsStreamInfo* raw = nullptr;
+      jsErrCode error = static_cast<jsErrCode>(0);
+      natsStatus status = js_GetStreamInfo(&raw, jetstream(), name.c_str(), nullptr, &error);
+      const std::unique_ptr<jsStreamInfo, NatsDestroyer<jsStreamInfo_Destroy>> info(raw);
+      if (status == NATS_OK) return {Same(*info->Config, config) ? NATS_OK : NATS_ERR, JSStreamNameExistErr};
+      if (error != JSStreamNotFoundErr) return {status, error};
+      status = js_AddStream(nullptr, jetstream(), &config, nullptr, &error);
+      if (error == JSStreamNameExistErr) return {NATS_TIMEOUT, error};  // somebody else has just made it: look again
+      return {status, error};
     });
+    if (made.ok()) return absl::OkStatus();
+    if (made.status == NATS_NO_RESPONDERS || made.Is(JSNotEnabledErr) || made.Is(JSNotEnabledForAccountErr)) {
+      return absl::FailedPreconditionError(
+          "queue: JetStream is off: enable it in the servers' configuration (jetstream { }) and for the account");
+    }
     switch (made.error) {
       case JSStreamNameExistErr:
       case JSStreamSubjectOverlapErr:

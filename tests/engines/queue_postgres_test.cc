@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "engines/queue_conformance.h"
+#include "engines/queue_cost.h"
 #include "queue/sql_queue.h"
 #include "support/engines.h"
 
@@ -103,6 +104,15 @@ TEST(PostgresQueue, ARestartLosesAndDoublesNothing) {
   std::printf("%d of %d tasks were delivered again\n", again, kTasks);
   EXPECT_LE(again, 12) << "what three workers held, at two restarts";
   Drop(name);
+}
+
+TEST(PostgresQueue, APullDoesNotGrowWithWhatWaits) {
+  LIKENESS_REQUIRE_ENGINE(kUrl);
+  const auto small = OpenIn("small_queue"), large = OpenIn("large_queue");
+  ASSERT_TRUE(small.ok() && large.ok()) << small.status() << large.status();
+  ExpectPullsThatDoNotGrow(**small, **large, 100'000);
+  Drop("small_queue");
+  Drop("large_queue");
 }
 
 TEST(PostgresQueueOpen, SaysWhatToDo) {
