@@ -157,7 +157,8 @@ LIKENESS_BF16 void Depthwise(const DepthwiseShape& s, const void* from, const fl
   }
 }
 #else
-void Depthwise(const DepthwiseShape& s, const void* from, const float* weights, const float* bias, float*, uint16_t* to) {
+void Depthwise(const DepthwiseShape& s, const void* from, const float* weights, const float* bias, float*,
+               uint16_t* to) {
   DepthwisePlain(s, from, weights, bias, to);
 }
 #endif

@@ -1,5 +1,6 @@
-// Convolution of each channel by itself, channels last, for networks in bf16: weights and sums stay f32, which with nine
-// products to a sum is where rounding shows most. (oneDNN 2.6 rounds such weights to bf16, and takes no f32 input.)
+// Convolution of each channel by itself, channels last, for networks in bf16: weights and sums stay f32, which with
+// nine products to a sum is where rounding shows most. (oneDNN 2.6 rounds such weights to bf16, and takes no f32
+// input.)
 #pragma once
 
 #include <cstddef>

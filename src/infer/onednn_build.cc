@@ -36,8 +36,9 @@ class PlanBuilder {
       last_read_[At(output)] = SIZE_MAX;
       wants_float_[At(output)] = true;
     }
-    // The first layer sees the finest differences, and the channels that it makes of them are the fewest: where the next
-    // step can read them so, they stay f32. (EfficientNet-Lite1 lost three times as much here as in all other layers.)
+    // The first layer sees the finest differences, and the channels that it makes of them are the fewest: where the
+    // next step can read them so, they stay f32. (EfficientNet-Lite1 lost three times as much here as in all other
+    // layers.)
     for (size_t i = 0; i + 1 < network.steps.size(); ++i) {
       const Step &step = network.steps[i], &next = network.steps[i + 1];
       if (step.kind == Step::Kind::kConvolution && step.inputs[0] == network.input && next.inputs[0] == step.output &&

@@ -44,14 +44,15 @@ void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
   stream.wait();
 }
 
-// Filters rounded to bf16 so that the errors of one filter's neighbouring weights cancel: what rounding takes from one
-// it gives the next. Neighbouring inputs are much alike, and rounding each weight by itself would show in their sum.
-std::vector<float> RoundedFilters(const void* floats, size_t count, size_t filters) {
+// Weights rounded to bf16 so that the errors of the `taps` of one kernel cancel: what rounding takes from one it gives
+// the next. They are multiplied with neighbouring pixels, which are much alike, so that their sum matters more than
+// each.
+std::vector<float> RoundedKernels(const void* floats, size_t count, size_t taps) {
   std::vector<float> rounded(count);
   std::memcpy(rounded.data(), floats, count * sizeof(float));
-  for (size_t filter = 0; filter < filters; ++filter) {
+  for (size_t first = 0; first < count; first += taps) {
     float carry = 0;
-    for (size_t i = filter * (count / filters); i < (filter + 1) * (count / filters); ++i) {
+    for (size_t i = first; i < first + taps; ++i) {
       const float wanted = rounded[i] + carry;
       const auto bits = std::bit_cast<uint32_t>(wanted);
       const float given = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
@@ -77,8 +78,10 @@ dnnl::memory WeightStore::Get(size_t step, int role, const dnnl::memory::desc& g
   }
   dnnl::memory memory = New(wanted, engine);
   std::vector<float> rounded;
-  if (static_cast<dnnl::memory::data_type>(wanted.data.data_type) == dnnl::memory::data_type::bf16) {
-    rounded = RoundedFilters(floats, given.get_size() / sizeof(float), static_cast<size_t>(given.dims()[0]));
+  const auto dims = given.dims();
+  const auto taps = static_cast<size_t>(dims.size() < 4 ? 1 : dims[dims.size() - 1] * dims[dims.size() - 2]);
+  if (taps > 1 && static_cast<dnnl::memory::data_type>(wanted.data.data_type) == dnnl::memory::data_type::bf16) {
+    rounded = RoundedKernels(floats, given.get_size() / sizeof(float), taps);
     floats = rounded.data();
   }
   dnnl::memory source(given, engine, const_cast<void*>(floats));  // only read
