@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <limits>
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -52,8 +53,47 @@ void DepthwisePlain(const DepthwiseShape& s, const void* from, const float* weig
   }
 }
 
+void MaxPoolPlain(const DepthwiseShape& s, const uint16_t* from, uint16_t* to) {
+  for (size_t n = 0; n < s.images; ++n, from += s.height * s.width * s.channels) {
+    for (size_t oy = 0; oy < s.out_height; ++oy) {
+      for (size_t ox = 0; ox < s.out_width; ++ox) {
+        for (size_t c = 0; c < s.channels; ++c) {
+          float most = -std::numeric_limits<float>::infinity();
+          for (size_t ky = 0; ky < s.kernel_height; ++ky) {
+            for (size_t kx = 0; kx < s.kernel_width; ++kx) {
+              const size_t y = oy * s.stride_height + ky - s.top, x = ox * s.stride_width + kx - s.left;
+              if (y < s.height && x < s.width) most = std::max(most, Widened(from[(y * s.width + x) * s.channels + c]));
+            }
+          }
+          *to++ = Narrowed(most);
+        }
+      }
+    }
+  }
+}
+
 #if defined(__x86_64__)
 namespace {
+
+// Integers that are ordered as the bf16 numbers of these bits are; the same once more gives the bits back.
+LIKENESS_BF16 inline __m512i Ordered(__m512i bits) {
+  return _mm512_xor_si512(bits, _mm512_and_si512(_mm512_srai_epi16(bits, 15), _mm512_set1_epi16(0x7fff)));
+}
+
+LIKENESS_BF16 void MaxPoolPixel(const uint16_t* first, size_t rows, size_t columns, size_t row, size_t channels,
+                                uint16_t* to) {
+  for (size_t c = 0; c < channels; c += 32) {
+    const __mmask32 mask = channels - c >= 32 ? ~__mmask32{0} : (__mmask32{1} << (channels - c)) - 1;
+    __m512i most = _mm512_set1_epi16(INT16_MIN);
+    for (size_t y = 0; y < rows; ++y) {
+      const uint16_t* from = first + y * row + c;
+      for (size_t x = 0; x < columns; ++x, from += channels) {
+        most = _mm512_max_epi16(most, Ordered(_mm512_maskz_loadu_epi16(mask, from)));
+      }
+    }
+    _mm512_mask_storeu_epi16(to + c, mask, Ordered(most));
+  }
+}
 
 // One row of pixels to f32 with zeros where the kernel reaches beyond it.
 LIKENESS_BF16 void WidenRow(const DepthwiseShape& s, const void* from, float* to) {
@@ -156,7 +196,23 @@ LIKENESS_BF16 void Depthwise(const DepthwiseShape& s, const void* from, const fl
     }
   }
 }
+
+LIKENESS_BF16 void MaxPoolChannelsLast(const DepthwiseShape& s, const uint16_t* from, uint16_t* to) {
+  const size_t row = s.width * s.channels;
+  for (size_t n = 0; n < s.images; ++n, from += s.height * row) {
+    for (size_t oy = 0; oy < s.out_height; ++oy) {
+      const size_t y = oy * s.stride_height;  // counted from the padding's edge
+      const size_t top = std::max(y, s.top) - s.top, bottom = std::min(y + s.kernel_height - s.top, s.height);
+      for (size_t ox = 0; ox < s.out_width; ++ox, to += s.channels) {
+        const size_t x = ox * s.stride_width;
+        const size_t left = std::max(x, s.left) - s.left, right = std::min(x + s.kernel_width - s.left, s.width);
+        MaxPoolPixel(from + top * row + left * s.channels, bottom - top, right - left, row, s.channels, to);
+      }
+    }
+  }
+}
 #else
+void MaxPoolChannelsLast(const DepthwiseShape& s, const uint16_t* from, uint16_t* to) { MaxPoolPlain(s, from, to); }
 void Depthwise(const DepthwiseShape& s, const void* from, const float* weights, const float* bias, float*,
                uint16_t* to) {
   DepthwisePlain(s, from, weights, bias, to);

@@ -32,4 +32,9 @@ void Depthwise(const DepthwiseShape& shape, const void* from, const float* weigh
 void DepthwisePlain(const DepthwiseShape& shape, const void* from, const float* weights, const float* bias,
                     uint16_t* to);
 
+// The largest value under the kernel, bf16 to bf16, channels last; padding does not count. Needs AVX-512 as above; on
+// other processors its slow twin answers. REQUIRES: every kernel meets the image
+void MaxPoolChannelsLast(const DepthwiseShape& shape, const uint16_t* from, uint16_t* to);
+void MaxPoolPlain(const DepthwiseShape& shape, const uint16_t* from, uint16_t* to);
+
 }  // namespace likeness

@@ -241,6 +241,24 @@ class PlanBuilder {
     return bf16_ && each && step.residual < 0 && step.kernel[0] <= 64 && DepthwiseCan(step.activation);
   }
 
+  DepthwiseShape ShapeOf(const Step& step, bool bf16) const {
+    const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
+    return {.images = At(n_),
+            .channels = At(in.channels),
+            .height = At(in.height),
+            .width = At(in.width),
+            .out_height = At(out.height),
+            .out_width = At(out.width),
+            .kernel_height = At(step.kernel[0]),
+            .kernel_width = At(step.kernel[1]),
+            .stride_height = At(step.stride[0]),
+            .stride_width = At(step.stride[1]),
+            .top = At(step.before[0]),
+            .left = At(step.before[1]),
+            .activation = step.activation,
+            .bf16 = bf16};
+  }
+
   void AddDepthwise(const Step& step) {
     const int input = step.inputs[0];
     const Extent &in = ExtentOf(input), &out = ExtentOf(step.output);
@@ -248,20 +266,7 @@ class PlanBuilder {
     const Tensor from = As(input, Plain(input, type, Tag::nhwc));
     const Tensor to{NewBuffer(Plain(step.output, Type::bf16, Tag::nhwc).get_size()),
                     Plain(step.output, Type::bf16, Tag::nhwc)};
-    const DepthwiseShape shape{.images = At(n_),
-                               .channels = At(in.channels),
-                               .height = At(in.height),
-                               .width = At(in.width),
-                               .out_height = At(out.height),
-                               .out_width = At(out.width),
-                               .kernel_height = At(step.kernel[0]),
-                               .kernel_width = At(step.kernel[1]),
-                               .stride_height = At(step.stride[0]),
-                               .stride_width = At(step.stride[1]),
-                               .top = At(step.before[0]),
-                               .left = At(step.before[1]),
-                               .activation = step.activation,
-                               .bf16 = type == Type::bf16};
+    const DepthwiseShape shape = ShapeOf(step, type == Type::bf16);
     const int scratch = NewBuffer(shape.scratch() * sizeof(float));
     AddOwn("depthwise " + Size(in) + " to " + Size(out) + " kernel " + std::to_string(step.kernel[0]),
            {from.buffer, to.buffer, scratch},
@@ -372,6 +377,16 @@ class PlanBuilder {
                             ? As(step.inputs[0], Plain(step.inputs[0], Inner(), Tag::nhwc))
                             : Of(step.inputs[0]);
     const auto type = static_cast<Type>(from.layout.data.data_type);
+    if (step.kind == Step::Kind::kMaxPool && bf16_ && from.layout == Plain(step.inputs[0], Type::bf16, Tag::nhwc)) {
+      const Desc layout = Plain(step.output, Type::bf16, Tag::nhwc);
+      const int buffer = NewBuffer(layout.get_size());
+      AddOwn("pool", {from.buffer, buffer},
+             [plan = &plan_, source = from.buffer, buffer, shape = ShapeOf(step, true)](PlanState& state) {
+               MaxPoolChannelsLast(shape, reinterpret_cast<const uint16_t*>(plan->At(state, source)),
+                                   reinterpret_cast<uint16_t*>(plan->At(state, buffer)));
+             });
+      return Define(step.output, buffer, layout);
+    }
     const auto kind = step.kind == Step::Kind::kMaxPool ? algorithm::pooling_max
                       : step.counts_padding             ? algorithm::pooling_avg_include_padding
                                                         : algorithm::pooling_avg_exclude_padding;
