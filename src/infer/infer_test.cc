@@ -82,6 +82,7 @@ TEST(ModelCard, IsRefusedByTheFieldThatIsWrong) {
   EXPECT_THAT(refusal("\"dimension\": 32", "\"dimension\": 0"), HasSubstr("\"dimension\""));
   EXPECT_THAT(refusal("\"input\"", "\"output\""), HasSubstr("\"input\""));
   EXPECT_THAT(refusal("\"dimension\"", "\"pooling\": \"max\", \"dimension\""), HasSubstr("\"pooling\""));
+  EXPECT_THAT(refusal("\"dimension\"", "\"precision\": \"f64\", \"dimension\""), HasSubstr("\"precision\""));
   EXPECT_THAT(refusal("{", "["), HasSubstr("not a JSON object"));
 }
 
@@ -93,6 +94,11 @@ TEST(ModelCard, ItsDescriptionChangesWithWhatChangesVectors) {
   EXPECT_EQ(CanonicalModelDescription(card), CanonicalModelDescription(other));
   EXPECT_NE(CanonicalModelDescription(card), CanonicalModelDescription(card, "early"));
   EXPECT_EQ(CanonicalModelDescription(card, "early"), CanonicalModelDescription(card, "relu"));
+  EXPECT_NE(CanonicalModelDescription(card), CanonicalModelDescription(card, {}, Precision::kF32));
+  other.precision = Precision::kF32;
+  EXPECT_EQ(CanonicalModelDescription(other), CanonicalModelDescription(card, {}, Precision::kF32));
+  EXPECT_EQ(ParseModelCard(ModelCardToJson(other))->precision, Precision::kF32);
+  other.precision = card.precision;
   other.input.scale[1] = 1;
   EXPECT_NE(CanonicalModelDescription(card), CanonicalModelDescription(other));
 }

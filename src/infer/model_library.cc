@@ -109,7 +109,7 @@ absl::StatusOr<ModelFiles> ModelLibrary::Add(const fs::path& weights, ModelCard 
     if (!outline.ok()) return Annotate(outline.status(), weights.string());
     if (outline->inputs.size() == 1) card.input.name = outline->inputs.front();
   }
-  LIKENESS_ASSIGN_OR_RETURN(const auto model, LoadOnnxModel(weights, card));
+  LIKENESS_ASSIGN_OR_RETURN(const auto model, LoadModel(weights, card));
   LIKENESS_RETURN_IF_ERROR(RunOnNoise(*model));
   card.dimension = static_cast<uint32_t>(model->output_size());
   LIKENESS_RETURN_IF_ERROR(ValidateModelCard(card));
@@ -129,7 +129,7 @@ absl::StatusOr<ModelFiles> ModelLibrary::Add(const fs::path& weights, ModelCard 
 }
 
 absl::Status ModelLibrary::Check(const ModelFiles& model) {
-  LIKENESS_ASSIGN_OR_RETURN(const auto loaded, LoadOnnxModel(model.weights_path, model.card));
+  LIKENESS_ASSIGN_OR_RETURN(const auto loaded, LoadModel(model.weights_path, model.card));
   return RunOnNoise(*loaded);
 }
 

@@ -18,7 +18,7 @@ inline constexpr std::string_view kDefaultModel = LIKENESS_DEFAULT_MODEL;
 struct ModelFiles {
   ModelCard card;
   std::filesystem::path card_path;
-  std::filesystem::path weights_path;  // may not exist: Check and LoadOnnxModel say so
+  std::filesystem::path weights_path;  // may not exist: Check and LoadModel say so
 };
 
 // A list of folders, each with NAME.json and NAME.onnx; an earlier folder hides a later one's model of the same name.
@@ -40,7 +40,7 @@ class ModelLibrary {
 
   // Copies `weights` and the card into the first folder, after running the model once. Empty `sha256` and 0
   // `dimension` in the card are filled in; an empty input name is taken from the graph when it has just one input.
-  // Errors: those of LoadOnnxModel; AlreadyExists when a different model has that name there.
+  // Errors: those of LoadModel; AlreadyExists when a different model has that name there.
   absl::StatusOr<ModelFiles> Add(const std::filesystem::path& weights, ModelCard card) const;
 
   // Checks the checksum, the layer, the shapes, and that noise gives finite numbers which differ for different noise.

@@ -4,7 +4,10 @@
 #include <time.h>
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
 #include <cstdlib>
+#include <cstring>
 #include <new>
 
 namespace likeness {
@@ -41,6 +44,25 @@ void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
   stream.wait();
 }
 
+// Weights rounded to bf16 so that the errors of the `taps` of one kernel cancel: what rounding takes from one it gives
+// the next. They are multiplied with neighbouring pixels, which are much alike, so that their sum matters more than
+// each.
+std::vector<float> RoundedKernels(const void* floats, size_t count, size_t taps) {
+  std::vector<float> rounded(count);
+  std::memcpy(rounded.data(), floats, count * sizeof(float));
+  for (size_t first = 0; first < count; first += taps) {
+    float carry = 0;
+    for (size_t i = first; i < first + taps; ++i) {
+      const float wanted = rounded[i] + carry;
+      const auto bits = std::bit_cast<uint32_t>(wanted);
+      const float given = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
+      carry = std::isfinite(given) ? wanted - given : 0;
+      rounded[i] = given;
+    }
+  }
+  return rounded;
+}
+
 }  // namespace
 
 dnnl::memory WeightStore::New(const dnnl::memory::desc& layout, const dnnl::engine& engine) {
@@ -55,6 +77,13 @@ dnnl::memory WeightStore::Get(size_t step, int role, const dnnl::memory::desc& g
     if (memory.get_desc() == wanted) return memory;
   }
   dnnl::memory memory = New(wanted, engine);
+  std::vector<float> rounded;
+  const auto dims = given.dims();
+  const auto taps = static_cast<size_t>(dims.size() < 4 ? 1 : dims[dims.size() - 1] * dims[dims.size() - 2]);
+  if (taps > 1 && static_cast<dnnl::memory::data_type>(wanted.data.data_type) == dnnl::memory::data_type::bf16) {
+    rounded = RoundedKernels(floats, given.get_size() / sizeof(float), taps);
+    floats = rounded.data();
+  }
   dnnl::memory source(given, engine, const_cast<void*>(floats));  // only read
   Convert(source, memory, engine);
   made.push_back(memory);
@@ -78,6 +107,20 @@ dnnl::memory WeightStore::GetDense(size_t step, const dnnl::memory::desc& given,
   Convert(matrix, memory, engine);
   made.push_back(memory);
   return memory;
+}
+
+std::shared_ptr<const std::vector<float>> WeightStore::GetDepthwise(size_t step, const Step& of, size_t padded) {
+  auto& made = depthwise_[step];
+  if (made != nullptr) return made;
+  const auto taps = static_cast<size_t>(of.kernel[0] * of.kernel[1]);
+  const size_t channels = of.weights.values.size() / taps;
+  std::vector<float> floats((taps + 1) * padded);
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t tap = 0; tap < taps; ++tap) floats[tap * padded + c] = of.weights.values[c * taps + tap];
+    if (!of.bias.values.empty()) floats[taps * padded + c] = of.bias.values[c];
+  }
+  made = std::make_shared<const std::vector<float>>(std::move(floats));
+  return made;
 }
 
 const dnnl::memory* WeightStore::Find(size_t step, int role) const {

@@ -34,6 +34,8 @@ class WeightStore {
   // channels] with the channels last.
   dnnl::memory GetDense(size_t step, const dnnl::memory::desc& given, const void* floats,
                         const dnnl::memory::desc& wanted, const dnnl::engine& engine);
+  // Weights of each channel by itself, [kernel height, kernel width, padded], and then the bias [padded].
+  std::shared_ptr<const std::vector<float>> GetDepthwise(size_t step, const Step& of, size_t padded);
   // A layout that is there already; null when none is.
   const dnnl::memory* Find(size_t step, int role) const;
 
@@ -41,6 +43,7 @@ class WeightStore {
   dnnl::memory New(const dnnl::memory::desc& layout, const dnnl::engine& engine);
 
   std::map<std::pair<size_t, int>, std::vector<dnnl::memory>> made_;
+  std::map<size_t, std::shared_ptr<const std::vector<float>>> depthwise_;
   std::vector<Bytes> bytes_;  // where they lie
 };
 
