@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <span>
+#include <utility>
 
 namespace likeness {
 namespace {
@@ -248,6 +250,15 @@ std::vector<uint8_t> CutAt(const std::vector<float>& stands_out, float cut) {
   return mask;
 }
 
+// The range that leaves out less than a hundredth of all counts at either end: frayed masks have no frayed boxes.
+std::pair<size_t, size_t> Middle(const std::vector<size_t>& counts) {
+  const size_t all = std::accumulate(counts.begin(), counts.end(), size_t{0});
+  size_t begin = 0, end = counts.size();
+  for (size_t sum = counts[begin]; sum * 100 < all; sum += counts[begin]) ++begin;
+  for (size_t sum = counts[end - 1]; sum * 100 < all; sum += counts[end - 1]) --end;
+  return {begin, end};
+}
+
 }  // namespace
 
 SalientRegion FindSalientRegion(const LabPicture& small, uint32_t full_width, uint32_t full_height) {
@@ -280,12 +291,11 @@ SalientRegion FindSalientRegion(const LabPicture& small, uint32_t full_width, ui
     FillHoles(width, height, region.mask);
     DropSpecks(width, region.mask);
   }
-  size_t left = width, right = 0, top = height, bottom = 0;
-  for (size_t i = 0; i < region.mask.size(); ++i) {
-    if (region.mask[i] == 0) continue;
-    left = std::min(left, i % width), right = std::max(right, i % width + 1);
-    top = std::min(top, i / width), bottom = std::max(bottom, i / width + 1);
-  }
+  std::vector<size_t> across(width, 0), down(height, 0);
+  for (size_t i = 0; i < region.mask.size(); ++i)
+    across[i % width] += region.mask[i], down[i / width] += region.mask[i];
+  const auto [left, right] = region.whole ? std::pair(size_t{0}, width) : Middle(across);
+  const auto [top, bottom] = region.whole ? std::pair(size_t{0}, height) : Middle(down);
   const auto x = [&](size_t column) { return static_cast<int32_t>(column * full_width / width); };
   const auto y = [&](size_t row) { return static_cast<int32_t>(row * full_height / height); };
   region.box = {x(left), y(top), std::max(1, x(right) - x(left)), std::max(1, y(bottom) - y(top))};

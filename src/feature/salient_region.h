@@ -18,7 +18,8 @@ struct SalientRegion {
   std::vector<uint8_t> map;   // 0..255: how much a pixel stands out, 255 for the one that does most
   std::vector<uint8_t> mask;  // 1 where it belongs to the region, else 0; at least one is 1
   bool whole = false;         // nothing stands out: the mask is the whole picture, the map is zeros
-  Region box;                 // around the mask, in pixels of the upright original
+  // Around the mask but for a hundredth at each side, in pixels of the upright original.
+  Region box;
 };
 
 // The longest side of that copy.
