@@ -57,10 +57,17 @@ std::vector<std::string> MakeBenchJpegs(const BenchPictures& wanted) {
   return files;
 }
 
-double ThreadSeconds() {
+namespace {
+
+double Seconds(clockid_t clock) {
   timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  ::clock_gettime(clock, &now);
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
+
+}  // namespace
+
+double ThreadSeconds() { return Seconds(CLOCK_THREAD_CPUTIME_ID); }
+double ProcessSeconds() { return Seconds(CLOCK_PROCESS_CPUTIME_ID); }
 
 }  // namespace likeness

@@ -22,7 +22,8 @@ std::vector<std::string> MakeBenchJpegs(const BenchPictures& wanted = {});
 // The files of a folder of the evaluation data as they are, drawn evenly by name; all with count 0.
 std::vector<std::string> ReadBenchFiles(const std::string& folder, size_t count);
 
-// Seconds of processor time that the calling thread has used.
+// Seconds of processor time that the calling thread, or the whole process, has used.
 double ThreadSeconds();
+double ProcessSeconds();
 
 }  // namespace likeness

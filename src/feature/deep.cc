@@ -7,7 +7,7 @@ namespace likeness {
 namespace {
 
 // Raised whenever this code would give other values for the same picture.
-constexpr int kRevision = 2;
+constexpr int kRevision = 3;
 
 constexpr float kLargestHalf = 65504;  // of IEEE 754 binary16
 
@@ -59,12 +59,6 @@ DeepExtractor::DeepExtractor(const ModelCard& card, std::unique_ptr<Model> model
       model_(std::move(model)),
       key_(DeepFeatureKey(card, options)) {
   LIKENESS_CHECK(model_->input_size() == size_t{3} * input_.width * input_.height);
-  for (size_t c = 0; c < 3; ++c) {
-    // Channels in the order of the tensor: channel c of a BGR tensor is channel 2 - c of the pixels.
-    for (size_t value = 0; value < 256; ++value) {
-      normalised_[c][value] = (static_cast<float>(value) - input_.mean[c]) * input_.scale[c];
-    }
-  }
 }
 
 DecodeSize DeepExtractor::decode_size() const { return StandardSizeFor(std::max(input_.width, input_.height)); }
@@ -84,18 +78,9 @@ void DeepExtractor::Prepare(const Pixels& pixels, const std::optional<Region>& r
   options.width = input_.width;
   options.height = input_.height;
   options.fit = fit_;
-  const auto sized = Resample(pixels, region ? Clip(*region, pixels) : std::nullopt, options);
-  LIKENESS_CHECK(sized.ok());  // the pixels are not empty and the region has been clipped
-  const uint8_t* rgb = sized->rgb.data();
-  const size_t area = size_t{input_.width} * input_.height;
-  const bool planar = input_.layout == "NCHW", reversed = input_.channel_order == "BGR";
-  for (size_t c = 0; c < 3; ++c) {
-    const std::array<float, 256>& table = normalised_[c];
-    const uint8_t* from = rgb + (reversed ? 2 - c : c);
-    float* to = tensor.data() + (planar ? c * area : c);
-    const size_t step = planar ? 1 : 3;
-    for (size_t i = 0; i < area; ++i) to[i * step] = table[from[i * 3]];
-  }
+  const TensorOptions layout{input_.layout == "NCHW", input_.channel_order == "BGR", input_.mean, input_.scale};
+  const auto clipped = region ? Clip(*region, pixels) : std::nullopt;
+  LIKENESS_CHECK(ResampleToTensor(pixels, clipped, options, layout, tensor).ok());  // pixels are there, the region fits
 }
 
 absl::Status DeepExtractor::Extract(std::span<const float> tensors, size_t count, std::span<float> vectors) const {

@@ -1,7 +1,6 @@
 // The deep feature: the activations of one layer of a network, as a vector (paper, section 3).
 #pragma once
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -71,7 +70,6 @@ class DeepExtractor {
   Fit fit_;
   std::unique_ptr<Model> model_;
   FeatureKey key_;
-  std::array<std::array<float, 256>, 3> normalised_;  // by channel of the tensor and value of the pixel
 };
 
 }  // namespace likeness

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
+#include "image/plain_jpeg.h"
 #include "image/sniff.h"
 #include "image/vips.h"
 
@@ -238,20 +240,51 @@ void Upright(int orientation, Pixels& pixels) {
   pixels.height = static_cast<uint32_t>(height);
 }
 
+// By which the decoder of JPEG divides for less work, its inverse transform giving 1/2, 1/4 and 1/8.
+uint32_t InDecoder(uint32_t shrink) { return shrink >= 8 ? 8 : shrink >= 4 ? 4 : shrink >= 2 ? 2 : 1; }
+
+// The short way for the JPEG files that most pictures are. Nothing where the long way must be gone: whatever is odd or
+// damaged is left to it, so that there is one place that says why.
+absl::StatusOr<std::optional<Pixels>> DecodePlain(std::span<const std::byte> bytes, const ImageLimits& limits,
+                                                  const DecodeSize& size) {
+  if (bytes.size() > limits.max_bytes || SniffImageFormat(bytes) != ImageFormat::kJpeg) return std::nullopt;
+  const auto jpeg = PlainJpeg::Open(bytes);
+  if (jpeg == nullptr) return std::nullopt;
+  LIKENESS_RETURN_IF_ERROR(CheckSize(jpeg->width(), jpeg->height(), limits));
+  const uint32_t shrink = ShrinkFor(size, jpeg->width(), jpeg->height()), in_decoder = InDecoder(shrink);
+  Pixels pixels;
+  if (shrink / in_decoder >= 2 || !jpeg->Decode(in_decoder, pixels)) return std::nullopt;
+  pixels.full_width = jpeg->width();
+  pixels.full_height = jpeg->height();
+  if (jpeg->orientation() >= 5) std::swap(pixels.full_width, pixels.full_height);
+  Upright(jpeg->orientation(), pixels);
+  return pixels;
+}
+
 }  // namespace
 
 absl::StatusOr<ImageHeader> ReadImageHeader(std::span<const std::byte> bytes, const ImageLimits& limits) {
+  LIKENESS_ASSIGN_OR_RETURN(const ImageFormat format, CheckBytes(bytes, limits));
+  if (format == ImageFormat::kJpeg) {
+    if (const auto plain = PlainJpeg::Open(bytes)) {
+      LIKENESS_RETURN_IF_ERROR(CheckSize(plain->width(), plain->height(), limits));
+      const bool turned = plain->orientation() >= 5;
+      return ImageHeader{turned ? plain->height() : plain->width(), turned ? plain->width() : plain->height(), "jpeg"};
+    }
+  }
   LIKENESS_ASSIGN_OR_RETURN(const Opened opened, OpenChecked(bytes, limits));
   return ImageHeader{opened.width, opened.height, std::string(ImageFormatName(opened.format))};
 }
 
 absl::StatusOr<Pixels> DecodeImage(std::span<const std::byte> bytes, const ImageLimits& limits,
                                    const DecodeSize& size) {
+  LIKENESS_ASSIGN_OR_RETURN(std::optional<Pixels> plain, DecodePlain(bytes, limits, size));
+  if (plain) return *std::move(plain);
   LIKENESS_ASSIGN_OR_RETURN(Opened opened, OpenChecked(bytes, limits));
   VipsImagePtr& image = opened.image;
   uint32_t shrink = ShrinkFor(size, opened.width, opened.height);
-  if (opened.format == ImageFormat::kJpeg && shrink >= 2) {  // the inverse DCT gives 1/2, 1/4 and 1/8 for less work
-    const uint32_t in_decoder = shrink >= 8 ? 8 : shrink >= 4 ? 4 : 2;
+  if (opened.format == ImageFormat::kJpeg && shrink >= 2) {
+    const uint32_t in_decoder = InDecoder(shrink);
     image = OpenImage(opened.format, bytes, static_cast<int>(in_decoder));
     if (image == nullptr) return Damaged(opened.format, bytes);
     shrink /= in_decoder;
