@@ -53,7 +53,7 @@ absl::Status AddHomePictures(const fs::path& path, PictureList& list) {
   std::vector<Signature> signatures;
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home->catalog().Shards());
   for (const ShardRecord& shard : shards) {
-    LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home->catalog().ShardImages(shard.shard));
+    LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home->catalog().ShardImages(shard.id));
     for (const ImageRecord& image : images) signatures.push_back(image.signature);
   }
   LIKENESS_ASSIGN_OR_RETURN(const auto unsharded, home->catalog().Unsharded());
