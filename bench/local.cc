@@ -8,8 +8,6 @@
 //   bench_local [PICTURES]      of each set, default 12
 #include "feature/local.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
@@ -18,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
+#include "bench/files.h"
 #include "bench/pictures.h"
 #include "bench/report.h"
 #include "image/decode.h"
@@ -36,12 +35,6 @@ namespace {
 
 constexpr float kRatio = 0.8f;
 constexpr double kNear = 3;  // pixels
-
-double ThreadSeconds() {
-  timespec now;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
-}
 
 Pixels ToPixels(const cv::Mat& rgb) {
   const auto width = static_cast<uint32_t>(rgb.cols), height = static_cast<uint32_t>(rgb.rows);
@@ -165,7 +158,7 @@ std::vector<View> Views(const cv::Mat& picture) {
 std::vector<cv::Mat> ReadPictures(size_t count) {
   std::vector<cv::Mat> pictures;
   for (const char* set : {"ccp", "products", "clothing"}) {
-    const std::vector<std::filesystem::path> files = BenchPictures(set);
+    const std::vector<std::filesystem::path> files = BenchFiles(set);
     for (size_t i = 0; i < count; ++i) {
       const auto bytes = ReadFile(files[i * files.size() / count]);
       const auto pixels = DecodeImage(AsBytes(*bytes), {}, kStandardSize);

@@ -1,6 +1,5 @@
 #include "bench/pictures.h"
 
-<<<<<<< HEAD
 #include <time.h>
 
 #include <algorithm>
@@ -64,29 +63,4 @@ double ThreadSeconds() {
   return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
 }
 
-=======
-#include <algorithm>
-#include <cstdlib>
-
-#include "bench/report.h"
-
-namespace likeness {
-
-std::vector<std::filesystem::path> BenchPictures(const std::string& set) {
-  namespace fs = std::filesystem;
-  const char* named = std::getenv("LIKENESS_DATA");
-  const fs::path data = named != nullptr ? fs::path(named) : fs::path(LIKENESS_SOURCE_DIR) / ".." / "shared" / "data";
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (fs::recursive_directory_iterator entry(data / set, error), end; !error && entry != end; entry.increment(error)) {
-    if (entry->is_regular_file() && !entry->path().extension().string().starts_with(".json")) {
-      files.push_back(entry->path());
-    }
-  }
-  if (files.empty()) BenchFail("there are no pictures in " + (data / set).string() + ": set LIKENESS_DATA");
-  std::ranges::sort(files);
-  return files;
-}
-
->>>>>>> 8f57941 (bench: local features beside OpenCV, vocabularies)
 }  // namespace likeness

@@ -1,21 +1,13 @@
-<<<<<<< HEAD
 // Photographs as JPEG files of one size, made from the evaluation data.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-=======
-// The evaluation pictures, for benchmarks that need no home.
-#pragma once
-
-#include <filesystem>
->>>>>>> 8f57941 (bench: local features beside OpenCV, vocabularies)
 #include <string>
 #include <vector>
 
 namespace likeness {
 
-<<<<<<< HEAD
 struct BenchPictures {
   size_t count = 48;
   uint32_t width = 1024;
@@ -32,10 +24,5 @@ std::vector<std::string> ReadBenchFiles(const std::string& folder, size_t count)
 
 // Seconds of processor time that the calling thread has used.
 double ThreadSeconds();
-=======
-// Every picture of one of the three sets ("ccp", "products", "clothing"), sorted, from $LIKENESS_DATA or ../shared/data
-// beside the source tree. Ends the program with a sentence where it is absent.
-std::vector<std::filesystem::path> BenchPictures(const std::string& set);
->>>>>>> 8f57941 (bench: local features beside OpenCV, vocabularies)
 
 }  // namespace likeness

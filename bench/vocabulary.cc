@@ -12,7 +12,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file.h"
-#include "bench/pictures.h"
+#include "bench/files.h"
 #include "bench/report.h"
 #include "image/decode.h"
 #include "learn/vocabulary_trainer.h"
@@ -30,7 +30,7 @@ double ProcessSeconds(clockid_t clock) {
 std::vector<std::filesystem::path> AllPictures() {
   std::vector<std::filesystem::path> files;
   for (const char* set : {"ccp", "products", "clothing"}) {
-    for (auto& file : BenchPictures(set)) files.push_back(std::move(file));
+    for (auto& file : BenchFiles(set)) files.push_back(std::move(file));
   }
   return files;
 }

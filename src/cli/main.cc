@@ -12,12 +12,8 @@ int main(int argc, char** argv) {
   program.app.require_subcommand(1);
   program.app.fallthrough();
   for (const auto add : {AddAddCommand, AddFingerprintCommand, AddIndexCommand, AddServeCommand, AddSearchCommand,
-<<<<<<< HEAD
                          AddStatusCommand, AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand,
                          AddQueueCommand, AddInspectCommand, AddModelCommand, AddTrainCommand, AddEvalCommand}) {
-=======
-                         AddStatusCommand, AddInspectCommand, AddModelCommand, AddTrainCommand, AddEvalCommand}) {
->>>>>>> 8f57941 (bench: local features beside OpenCV, vocabularies)
     add(program);
   }
   try {
