@@ -52,6 +52,7 @@ void AddQueueCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
 void AddStatusCommand(Program& program);
+void AddTrainCommand(Program& program);
 void AddWorkerCommand(Program& program);
 
 // Set by SIGINT and SIGTERM once HandleSignals was called; a second signal ends the process.

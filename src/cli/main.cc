@@ -13,7 +13,7 @@ int main(int argc, char** argv) {
   program.app.fallthrough();
   for (const auto add : {AddAddCommand, AddFingerprintCommand, AddIndexCommand, AddServeCommand, AddSearchCommand,
                          AddStatusCommand, AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand,
-                         AddQueueCommand, AddInspectCommand, AddModelCommand, AddEvalCommand}) {
+                         AddQueueCommand, AddInspectCommand, AddModelCommand, AddTrainCommand, AddEvalCommand}) {
     add(program);
   }
   try {
