@@ -51,13 +51,12 @@ absl::Status AddHomePictures(const fs::path& path, PictureList& list) {
   LIKENESS_ASSIGN_OR_RETURN(std::unique_ptr<Home> opened, Home::Open(path, /*create=*/false));
   const std::shared_ptr<Home> home = std::move(opened);
   std::vector<Signature> signatures;
+  LIKENESS_RETURN_IF_ERROR(home->catalog().CutShards(home->config().shard_images).status());
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home->catalog().Shards());
   for (const ShardRecord& shard : shards) {
-    LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home->catalog().ShardImages(shard.id));
-    for (const ImageRecord& image : images) signatures.push_back(image.signature);
+    LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> members, home->catalog().ShardSignatures(shard.id));
+    signatures.insert(signatures.end(), members.begin(), members.end());
   }
-  LIKENESS_ASSIGN_OR_RETURN(const auto unsharded, home->catalog().Unsharded());
-  for (const auto& [epoch, signature] : unsharded) signatures.push_back(signature);
   std::ranges::sort(signatures);
   for (const Signature& signature : signatures) {
     list.names += signature.Hex() + "\n";

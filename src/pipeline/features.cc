@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "feature/color.h"
 #include "feature/deep_feature.h"
 #include "feature/hash.h"
 #include "feature/local.h"
@@ -64,6 +65,7 @@ Maker Plain(FeatureKey (*key)(), std::unique_ptr<Extractor> (*extractor)()) {
 const std::map<std::string, Maker, std::less<>>& Makers() {
   static const auto* const makers = new std::map<std::string, Maker, std::less<>>{
       {"deep", {DeepKeys, DeepExtractors}},
+      {"color", Plain(ColorFeatureKey, MakeColorExtractor)},
       {"pdq", Plain(HashFeatureKey, MakeHashExtractor)},
       {"local", {LocalKeys, LocalExtractors}},
   };
