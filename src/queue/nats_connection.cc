@@ -68,7 +68,9 @@ bool NatsResult::Passing() const {
     default:
       return Is(JSClusterIncompleteErr) || Is(JSClusterNotActiveErr) || Is(JSClusterNotAvailErr) ||
              Is(JSClusterNotLeaderErr) || Is(JSRaftGeneralErr) || Is(JSStreamOfflineErr) || Is(JSConsumerOfflineErr) ||
-             Is(JSInsufficientResourcesErr);
+             Is(JSInsufficientResourcesErr) ||
+             // Made a moment ago, and not every server knows it yet.
+             Is(JSStreamNotFoundErr) || Is(JSConsumerNotFoundErr);
   }
 }
 
@@ -174,6 +176,9 @@ absl::Status NatsConnection::StatusOf(const NatsResult& result, std::string_view
   std::string why = natsStatus_GetText(result.status);
   if (result.error != 0) why += ", JetStream error " + std::to_string(result.error);
   const std::string message = "queue: " + std::string(action) + " at " + servers_ + " (" + why + ")";
+  if (result.Is(JSStreamNotFoundErr) || result.Is(JSConsumerNotFoundErr)) {
+    return absl::UnavailableError(message + ": somebody has deleted its stream or consumer; start this program anew");
+  }
   if (result.Passing()) return absl::UnavailableError(message + ": a majority of the servers must run");
   switch (result.error) {
     case JSStorageResourcesExceededErr:

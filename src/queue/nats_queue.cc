@@ -4,13 +4,13 @@
 #include <array>
 #include <nlohmann/json.hpp>
 #include <random>
-#include <thread>
 
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "queue/nats_connection.h"
 #include "queue/nats_leases.h"
 #include "queue/nats_subjects.h"
+#include "queue/nats_tasks.h"
 #include "queue/rules.h"
 
 namespace likeness {
@@ -22,42 +22,14 @@ using std::chrono::milliseconds;
 constexpr const char* kConsumer = "workers";
 constexpr int64_t kSecond = 1'000'000'000;       // nanoseconds, which JetStream counts in
 constexpr int64_t kUntilClaimed = 30 * kSecond;  // from a delivery until its worker has named its lease
+constexpr milliseconds kCounted{2000};           // how long is tried to count an acknowledged task
 constexpr int64_t kRecently = 600 * kSecond;     // how long an acknowledged task counts for the rate
-constexpr size_t kPublishWindow = 256;           // messages on their way at once
-constexpr milliseconds kLeastWait{100};          // servers learn of a new message one after the other
-constexpr milliseconds kLongestRequest{2000};    // a request is lost with the leader that it waits at
-constexpr milliseconds kAnswerWithin{2000};
 
 std::string NewToken() {
   std::random_device device;
   std::array<uint32_t, 4> words;
   for (uint32_t& word : words) word = device();
   return HexEncode(std::as_bytes(std::span(words)));
-}
-
-// A message from the consumer: "$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE...", with two tokens more after "ACK" where
-// servers name their domain and account.
-struct Delivery {
-  std::string id;
-  std::string payload;
-  std::string reply;
-  uint64_t delivered = 0;
-  uint64_t sequence = 0;
-};
-
-bool ParseReply(Delivery& delivery) {
-  std::vector<std::string_view> tokens;
-  const std::string_view text = delivery.reply;
-  for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find('.', begin), text.size());
-    tokens.push_back(text.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  const size_t first = tokens.size() == 9 ? 4 : 6;
-  if (tokens.size() < 9 || tokens.size() <= first + 1 || tokens[0] != "$JS" || tokens[1] != "ACK") return false;
-  delivery.delivered = std::strtoull(std::string(tokens[first]).c_str(), nullptr, 10);
-  delivery.sequence = std::strtoull(std::string(tokens[first + 1]).c_str(), nullptr, 10);
-  return delivery.delivered > 0 && delivery.sequence > 0;
 }
 
 // What Lease::token holds: the record's token, the task's sequence, and where to answer the delivery.
@@ -84,6 +56,7 @@ class NatsQueue final : public Queue {
         replicas_(options.replicas),
         open_timeout_(options.open_timeout),
         call_timeout_(options.call_timeout),
+        tasks_(*connection_, tasks_stream(), name_ + ".task.", kConsumer, call_timeout_),
         leases_(*connection_, leases_stream(), name_ + ".lease.") {}
 
   // Makes what is missing on the servers.
@@ -128,20 +101,16 @@ class NatsQueue final : public Queue {
   absl::StatusOr<uint64_t> Publish(std::span<const Task> tasks) override {
     LIKENESS_RETURN_IF_ERROR(CheckTasks(tasks));
     uint64_t added = 0;
-    while (!tasks.empty()) {
-      const auto window = tasks.first(std::min(tasks.size(), kPublishWindow));
-      LIKENESS_RETURN_IF_ERROR(PublishWindow(window, added));
-      tasks = tasks.subspan(window.size());
-    }
+    LIKENESS_RETURN_IF_ERROR(tasks_.Publish(tasks, added));
     return added;
   }
 
   absl::StatusOr<std::optional<Lease>> Pull(std::string_view worker, milliseconds lease, milliseconds wait) override {
     LIKENESS_RETURN_IF_ERROR(CheckPull(worker, lease));
-    const Deadline deadline = Deadline::After(std::max(wait, kLeastWait));
+    const Deadline deadline = Deadline::After(wait);
     for (;;) {
-      std::optional<Delivery> delivery;
-      const NatsResult fetched = connection_->Persist(call_timeout_, [&] { return Fetch(deadline, delivery); });
+      std::optional<NatsDelivery> delivery;
+      const NatsResult fetched = connection_->Persist(call_timeout_, [&] { return tasks_.Fetch(deadline, delivery); });
       if (!fetched.ok()) return connection_->StatusOf(fetched, "cannot pull");
       if (delivery) {
         std::optional<Lease> taken;
@@ -170,7 +139,7 @@ class NatsQueue final : public Queue {
         },
         record));
     // From here on the task is done: when this is cut off, whoever gets it next finds that written down.
-    const NatsResult deleted = DeleteTask(record.task);
+    const NatsResult deleted = connection_->Persist(call_timeout_, [&] { return tasks_.Delete(record.task); });
     if (!deleted.ok()) return connection_->StatusOf(deleted, "cannot acknowledge");
     // The rest is tidying.
     (void)Answer(Held::Parse(lease.token)->reply, "+ACK");
@@ -181,7 +150,7 @@ class NatsQueue final : public Queue {
     if (natsMsg_Create(&raw, (name_ + ".done").c_str(), nullptr, nullptr, 0) == NATS_OK) {
       const NatsMessage message(raw);
       (void)connection_->Persist(
-          kAnswerWithin, [&]() -> NatsResult { return {js_PublishMsg(nullptr, jetstream(), raw, &once, nullptr)}; });
+          kCounted, [&]() -> NatsResult { return {js_PublishMsg(nullptr, jetstream(), raw, &once, nullptr)}; });
     }
     (void)leases_.Delete(record.revision);
     return absl::OkStatus();
@@ -369,118 +338,9 @@ class NatsQueue final : public Queue {
     }
   }
 
-  // Sends the tasks and waits until the cluster has answered for each; what stays without an answer is sent again.
-  absl::Status PublishWindow(std::span<const Task> tasks, uint64_t& added) const {
-    natsInbox* inbox = nullptr;
-    if (natsInbox_Create(&inbox) != NATS_OK) return absl::InternalError("queue: out of memory");
-    const std::string answers = std::string(inbox) + ".";
-    natsInbox_Destroy(inbox);
-    natsSubscription* raw = nullptr;
-    std::vector<bool> answered(tasks.size(), false);
-    size_t left = tasks.size();
-    const auto once = [&]() -> NatsResult {
-      natsStatus status = NATS_OK;
-      if (raw == nullptr)
-        status = natsConnection_SubscribeSync(&raw, connection_->connection(), (answers + "*").c_str());
-      if (status != NATS_OK) return {status};
-      for (size_t i = 0; i < tasks.size(); ++i) {
-        if (answered[i]) continue;
-        status = Send(tasks[i], answers + std::to_string(i));
-        if (status != NATS_OK) return {status};
-      }
-      NatsResult passing{NATS_TIMEOUT};
-      const Deadline deadline = Deadline::After(kAnswerWithin);
-      while (left > 0 && !deadline.Passed()) {
-        natsMsg* next = nullptr;
-        status = natsSubscription_NextMsg(&next, raw, kAnswerWithin.count());
-        if (status != NATS_OK) return {status};
-        const NatsMessage answer(next);
-        const size_t i = std::strtoull(natsMsg_GetSubject(next) + answers.size(), nullptr, 10);
-        if (i >= tasks.size() || answered[i]) continue;
-        bool is_new = false;
-        const NatsResult result = AnswerOf(next, is_new);
-        if (result.Passing()) {
-          passing = result;
-          std::this_thread::sleep_for(milliseconds(1));
-          continue;
-        }
-        if (!result.ok()) return result;
-        answered[i] = true;
-        added += is_new;
-        --left;
-      }
-      return left == 0 ? NatsResult{} : passing;
-    };
-    const NatsResult result = connection_->Persist(call_timeout_, once);
-    const NatsSubscription subscription(raw);
-    return connection_->StatusOf(result, "cannot publish");
-  }
-
-  natsStatus Send(const Task& task, const std::string& answer) const {
-    natsMsg* raw = nullptr;
-    const natsStatus status = natsMsg_Create(&raw, (name_ + ".task." + SubjectOf(task.id)).c_str(), answer.c_str(),
-                                             task.payload.data(), static_cast<int>(task.payload.size()));
-    const NatsMessage message(raw);
-    return status == NATS_OK ? natsConnection_PublishMsg(connection_->connection(), raw) : status;
-  }
-
-  // What the stream answered to a message: stored, or there already.
-  static NatsResult AnswerOf(natsMsg* answer, bool& is_new) {
-    const char* status = nullptr;
-    if (natsMsgHeader_Get(answer, "Status", &status) == NATS_OK) return {NATS_NO_RESPONDERS};
-    const std::string_view text(natsMsg_GetData(answer), static_cast<size_t>(natsMsg_GetDataLength(answer)));
-    const json parsed = json::parse(text, nullptr, false);
-    if (!parsed.is_object()) return {NATS_PROTOCOL_ERROR};
-    const auto error = parsed.find("error");
-    is_new = error == parsed.end();
-    if (is_new) return {};
-    const int code = error->value("err_code", 0);
-    const std::string description = error->value("description", "");
-    if (code == JSStreamStoreFailedErr && description.find("per subject") != std::string::npos) return {};
-    return {NATS_ERR, code};
-  }
-
-  // Asks the consumer for one task, until `deadline` at most.
-  NatsResult Fetch(const Deadline& deadline, std::optional<Delivery>& delivery) const {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline.when() - std::chrono::steady_clock::now());
-    const milliseconds wait = std::clamp(left, kLeastWait, kLongestRequest);
-    natsInbox* inbox = nullptr;
-    natsSubscription* raw = nullptr;
-    natsStatus status = natsInbox_Create(&inbox);
-    if (status == NATS_OK) status = natsConnection_SubscribeSync(&raw, connection_->connection(), inbox);
-    const NatsSubscription subscription(raw);
-    const std::string body = json{{"batch", 1}, {"expires", wait.count() * 1'000'000}}.dump();
-    if (status == NATS_OK) {
-      status = natsConnection_PublishRequest(connection_->connection(),
-                                             ("$JS.API.CONSUMER.MSG.NEXT." + tasks_stream() + "." + kConsumer).c_str(),
-                                             inbox, body.data(), static_cast<int>(body.size()));
-    }
-    natsInbox_Destroy(inbox);
-    natsMsg* next = nullptr;
-    if (status == NATS_OK) status = natsSubscription_NextMsg(&next, raw, (wait + milliseconds(500)).count());
-    const NatsMessage message(next);
-    if (status != NATS_OK) return {status};
-    const char* code = nullptr;
-    if (natsMsgHeader_Get(next, "Status", &code) == NATS_OK) {
-      const std::string_view what = code == nullptr ? "" : code;
-      if (what == "404" || what == "408") return {};
-      return {NATS_NO_RESPONDERS};  // 409, 503: the leader goes
-    }
-    Delivery got;
-    const std::string prefix = name_ + ".task.";
-    const std::string_view subject = natsMsg_GetSubject(next);
-    got.reply = natsMsg_GetReply(next) == nullptr ? "" : natsMsg_GetReply(next);
-    got.payload.assign(natsMsg_GetData(next), static_cast<size_t>(natsMsg_GetDataLength(next)));
-    if (subject.starts_with(prefix)) got.id = IdOf(subject.substr(prefix.size())).value_or("");
-    if (!ParseReply(got)) return {NATS_PROTOCOL_ERROR};
-    if (got.id.empty()) return Answer(got.reply, "+TERM");  // put there by somebody else: no task
-    delivery = std::move(got);
-    return {};
-  }
-
   // Writes down that `worker` holds the task, then lets the lease run. Leaves `taken` empty when the task is done, or a
   // later delivery, or one that a leader forgot when it died, has it.
-  absl::Status Claim(const Delivery& delivery, const std::string& worker, milliseconds duration,
+  absl::Status Claim(const NatsDelivery& delivery, const std::string& worker, milliseconds duration,
                      std::optional<Lease>& taken) const {
     LeaseRecord mine;
     mine.task = delivery.sequence;
@@ -502,7 +362,7 @@ class NatsQueue final : public Queue {
           if (before->token == mine.token) return {};
           if (before->state == LeaseRecord::State::kDone) {
             stale = true;
-            if (const NatsResult deleted = DeleteTask(before->task); !deleted.ok()) return deleted;
+            if (const NatsResult deleted = tasks_.Delete(before->task); !deleted.ok()) return deleted;
             return leases_.Delete(before->revision);
           }
           stale = before->state == LeaseRecord::State::kLeased && before->delivery >= delivery.delivered;
@@ -559,17 +419,6 @@ class NatsQueue final : public Queue {
     }
   }
 
-  // A task that is gone already counts as deleted: the consumer notices a deletion, and may be quicker than the stream
-  // to make it good.
-  NatsResult DeleteTask(uint64_t sequence) const {
-    return connection_->Persist(call_timeout_, [&]() -> NatsResult {
-      jsErrCode error = static_cast<jsErrCode>(0);
-      const natsStatus status = js_DeleteMsg(jetstream(), tasks_stream().c_str(), sequence, nullptr, &error);
-      if (error == JSSequenceNotFoundErr || error == JSNoMessageFoundErr || error == JSStreamMsgDeleteFailed) return {};
-      return {status, error};
-    });
-  }
-
   // Lets the consumer deliver the task again when `duration` is over. A negative acknowledgement with a delay sets that
   // time for one message, where the consumer's own wait is the same for all.
   absl::Status Delay(const std::string& reply, milliseconds duration) const {
@@ -605,6 +454,7 @@ class NatsQueue final : public Queue {
   const int replicas_;
   const milliseconds open_timeout_;
   const milliseconds call_timeout_;
+  const NatsTasks tasks_;
   const NatsLeases leases_;
 };
 
