@@ -1,8 +1,11 @@
 #include "pipeline/join.h"
 
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/file.h"
+#include "base/thread_pool.h"
 #include "pipeline/coverage.h"
 #include "pipeline/parts.h"
 #include "store/object_keys.h"
@@ -46,19 +49,31 @@ absl::StatusOr<bool> JoinCell(Home& home, const Cell& cell) {
 absl::StatusOr<JoinReport> RunJoin(Home& home, const std::vector<FeatureKey>& features, const RunControl& control) {
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Cell> cells, ReadCoverage(home, features));
   JoinReport report;
-  for (size_t i = 0; i < cells.size() && !control.stopped(); ++i) {
-    control.progress("join", i, cells.size());
+  std::mutex mutex;
+  absl::Status failure;  // guarded by mutex, as are the report and the progress
+  size_t begun = 0;
+  ParallelFor(cells.size(), home.config().threads, [&](size_t i) {
+    {
+      const std::lock_guard lock(mutex);
+      if (control.stopped() || !failure.ok()) return;
+      control.progress("join", begun++, cells.size());
+    }
+    absl::Status status;
+    std::optional<bool> joined;
     if (cells[i].done) {
-      if (cells[i].parts > 0) LIKENESS_RETURN_IF_ERROR(DeleteParts(home, cells[i].feature, cells[i].shard));
-      continue;
+      if (cells[i].parts > 0) status = DeleteParts(home, cells[i].feature, cells[i].shard);
+    } else if (cells[i].parts == 0) {
+      joined = false;
+    } else if (const absl::StatusOr<bool> whole = JoinCell(home, cells[i]); whole.ok()) {
+      joined = *whole;
+    } else {
+      status = whole.status();
     }
-    if (cells[i].parts == 0) {
-      ++report.incomplete;
-      continue;
-    }
-    LIKENESS_ASSIGN_OR_RETURN(const bool joined, JoinCell(home, cells[i]));
-    ++(joined ? report.joined : report.incomplete);
-  }
+    const std::lock_guard lock(mutex);
+    if (failure.ok()) failure = status;
+    if (joined) ++(*joined ? report.joined : report.incomplete);
+  });
+  LIKENESS_RETURN_IF_ERROR(failure);
   control.progress("join", cells.size(), cells.size());
   return report;
 }

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <ctime>
 #include <map>
+#include <mutex>
+#include <set>
 #include <span>
 
 #include "base/thread_pool.h"
@@ -68,7 +70,7 @@ Fingerprint Join(std::span<const OpenFeature> features, size_t position) {
 
 // Writes one shard's fingerprints and puts them; returns how many there are.
 absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, const std::string& generation,
-                                           std::span<const OpenFeature> features) {
+                                           std::span<const OpenFeature> features, size_t threads) {
   const size_t images = features.front().shard.size();
   for (const OpenFeature& feature : features) {
     if (!std::ranges::equal(feature.shard.signatures(), features.front().shard.signatures())) {
@@ -81,7 +83,7 @@ absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, con
   std::vector<Fingerprint> block;
   for (size_t begin = 0; begin < images; begin += kBlock) {
     block.assign(std::min(kBlock, images - begin), {});
-    ParallelFor(block.size(), home.config().threads, [&](size_t i) { block[i] = Join(features, begin + i); });
+    ParallelFor(block.size(), threads, [&](size_t i) { block[i] = Join(features, begin + i); });
     for (const Fingerprint& fingerprint : block) {
       if (fingerprint.deep.empty() && fingerprint.plain.empty()) continue;
       LIKENESS_RETURN_IF_ERROR(writer->Add(fingerprint));
@@ -179,17 +181,42 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
   }
   const std::string generation = GenerationOf(features);
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
-  MaterialiseReport report;
-  for (size_t i = 0; i < shards.size() && !control.stopped(); ++i) {
-    control.progress("materialise", i, shards.size());
-    LIKENESS_ASSIGN_OR_RETURN(const auto there, home.objects().Head(FingerprintKey(generation, shards[i].id)));
-    if (there) continue;
-    LIKENESS_ASSIGN_OR_RETURN(const auto open, OpenShard(home, shards[i].id, features, binarizers));
-    if (!open) continue;
-    LIKENESS_ASSIGN_OR_RETURN(const uint64_t images, WriteFingerprints(home, shards[i].id, generation, *open));
-    report.shards += images > 0 ? 1 : 0;
-    report.images += images;
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ObjectInfo> objects,
+                            ListAll(home.objects(), "fingerprints/" + generation + "/"));
+  std::set<std::string> there;
+  for (const ObjectInfo& object : objects) there.insert(object.key);
+  std::vector<ShardId> todo;
+  for (const ShardRecord& shard : shards) {
+    if (!there.contains(FingerprintKey(generation, shard.id))) todo.push_back(shard.id);
   }
+  // Many shards: each on a thread of its own. Few: their images are divided.
+  const size_t threads = std::max<size_t>(1, home.config().threads);
+  const size_t outer = std::clamp<size_t>(todo.size(), 1, threads), inner = threads / outer;
+  MaterialiseReport report;
+  std::mutex mutex;
+  absl::Status failure;  // guarded by mutex, as are the report and the progress
+  size_t begun = 0;
+  ParallelFor(todo.size(), outer, [&](size_t i) {
+    {
+      const std::lock_guard lock(mutex);
+      if (control.stopped() || !failure.ok()) return;
+      control.progress("materialise", begun++, todo.size());
+    }
+    absl::StatusOr<uint64_t> images = 0;
+    if (const auto open = OpenShard(home, todo[i], features, binarizers); !open.ok()) {
+      images = open.status();
+    } else if (*open) {
+      images = WriteFingerprints(home, todo[i], generation, **open, inner);
+    }
+    const std::lock_guard lock(mutex);
+    if (!images.ok()) {
+      if (failure.ok()) failure = images.status();
+      return;
+    }
+    report.shards += *images > 0 ? 1 : 0;
+    report.images += *images;
+  });
+  LIKENESS_RETURN_IF_ERROR(failure);
   control.progress("materialise", shards.size(), shards.size());
   return report;
 }

@@ -1,11 +1,23 @@
 #include "pipeline/shards.h"
 
+#include <mutex>
 #include <set>
 #include <string>
 
+#include "base/thread_pool.h"
 #include "store/object_keys.h"
 
 namespace likeness {
+namespace {
+
+absl::Status WriteList(Home& home, const ShardId& shard) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> signatures, home.catalog().ShardSignatures(shard));
+  LIKENESS_ASSIGN_OR_RETURN(const std::string list, WriteEpochList(shard, signatures));
+  const absl::Status put = home.objects().Put(EpochListKey(shard), AsBytes(list), {.if_absent = true});
+  return absl::IsAlreadyExists(put) ? absl::OkStatus() : put;
+}
+
+}  // namespace
 
 absl::StatusOr<uint64_t> MakeShards(Home& home) {
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> cut, home.catalog().CutShards(home.config().shard_images));
@@ -16,14 +28,15 @@ absl::StatusOr<uint64_t> MakeShards(Home& home) {
   std::set<std::string> there;
   for (const ObjectInfo& object : objects) there.insert(object.key);
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ShardRecord> shards, home.catalog().Shards());
-  for (const ShardRecord& shard : shards) {
-    const std::string key = EpochListKey(shard.id);
-    if (there.contains(key)) continue;
-    LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> signatures, home.catalog().ShardSignatures(shard.id));
-    LIKENESS_ASSIGN_OR_RETURN(const std::string list, WriteEpochList(shard.id, signatures));
-    const absl::Status put = home.objects().Put(key, AsBytes(list), {.if_absent = true});
-    if (!put.ok() && !absl::IsAlreadyExists(put)) return put;
-  }
+  std::mutex mutex;
+  absl::Status failure;  // guarded by mutex
+  ParallelFor(shards.size(), home.config().threads, [&](size_t i) {
+    if (there.contains(EpochListKey(shards[i].id))) return;
+    const absl::Status status = WriteList(home, shards[i].id);
+    const std::lock_guard lock(mutex);
+    if (failure.ok()) failure = status;
+  });
+  LIKENESS_RETURN_IF_ERROR(failure);
   return images;
 }
 
