@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 
+#include "infer/dense.h"
 #include "infer/depthwise.h"
 #include "infer/onednn_plan.h"
 
@@ -344,6 +345,7 @@ class PlanBuilder {
     const Desc given({outputs, in.channels, in.height, in.width}, Type::f32, strides);
     const Desc bias({outputs}, Type::f32, Tag::a), to({n_, outputs}, TypeOf(step.output), Tag::nc);
     const bool biased = !step.bias.values.empty();
+    if (bf16_ && in.size() % 32 == 0 && outputs % 64 == 0 && n_ <= 8) return AddOurDense(step, given);
     const auto make = [&](const Desc& weights) {
       using Forward = dnnl::inner_product_forward;
       const auto kind = dnnl::prop_kind::forward_inference;
@@ -370,6 +372,33 @@ class PlanBuilder {
     AddPrimitive("dense " + Size(in) + " to " + std::to_string(outputs) + " " + pd.impl_info_str(),
                  dnnl::inner_product_forward(pd), std::move(arguments), pd.scratchpad_desc());
     Define(step.output, buffer, to.reshape({n_, outputs, 1, 1}));
+  }
+
+  void AddOurDense(const Step& step, const Desc& given) {
+    const int input = step.inputs[0];
+    const int64_t inputs = ExtentOf(input).size(), outputs = ExtentOf(step.output).channels;
+    const Tensor from = As(input, Plain(input, Type::bf16, Tag::nhwc));
+    const Desc layout = Plain(step.output, TypeOf(step.output), Tag::nhwc);
+    const int buffer = NewBuffer(layout.get_size());
+    const DenseShape shape{.vectors = At(n_),
+                           .inputs = At(inputs),
+                           .outputs = At(outputs),
+                           .activation = step.activation,
+                           .bf16 = TypeOf(step.output) == Type::bf16};
+    const int sums = NewBuffer(shape.vectors * shape.outputs * sizeof(float));
+    const memory matrix = store_.GetDense(at_, given, step.weights.values.data(),
+                                          Desc({outputs, inputs}, Type::bf16, Tag::AB16b64a2b), plan_.engine_);
+    const Desc flat({outputs}, Type::f32, Tag::a);
+    std::optional<memory> bias;
+    if (!step.bias.values.empty()) bias = store_.Get(at_, 1, flat, step.bias.values.data(), flat, plan_.engine_);
+    AddOwn("dense " + Size(ExtentOf(input)) + " to " + std::to_string(outputs), {from.buffer, sums, buffer},
+           [plan = &plan_, source = from.buffer, buffer, sums, shape,
+            weights = static_cast<const uint16_t*>(matrix.get_data_handle()),
+            added = bias ? static_cast<const float*>(bias->get_data_handle()) : nullptr](PlanState& state) {
+             Dense(shape, reinterpret_cast<const uint16_t*>(plan->At(state, source)), weights, added,
+                   reinterpret_cast<float*>(plan->At(state, sums)), plan->At(state, buffer));
+           });
+    Define(step.output, buffer, layout);
   }
 
   void AddPool(const Step& step) {

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "infer/dense.h"
 #include "infer/depthwise.h"
 #include "infer/model.h"
 #include "infer/network.h"
@@ -177,6 +178,14 @@ const Graph kGraphs[] = {
        for (float& value : matrix) value = static_cast<float>(random.Normal());
        const std::string product = net.Node("MatMul", {flat, net.Constant("m", {125, 11}, matrix)}, "product");
        return net.Node("Softmax", {net.Dense(product, "dense", 11, 7)}, "out", {{"axis", int64_t{1}}});
+     }},
+    {"matrices",
+     [](OnnxWriter& net, const std::string& image) {
+       const std::string a =
+           net.Node("Relu", {Conv(net, image, "a", {.in = 3, .out = 8, .kernel = 5, .stride = 5})}, "b");
+       const std::string flat = net.Node("Flatten", {a}, "c");
+       const std::string first = net.Node("Relu", {net.Dense(flat, "d", 128, 64)}, "e");
+       return net.Dense(net.Dense(first, "f", 64, 192), "out", 192, 5);
      }},
     {"flat_map",
      [](OnnxWriter& net, const std::string& image) {
@@ -431,6 +440,29 @@ TEST(Depthwise, AndMaxPoolEqualTheirSlowTwins) {
       const float x = std::bit_cast<float>(uint32_t{a[i]} << 16), y = std::bit_cast<float>(uint32_t{b[i]} << 16);
       ASSERT_NEAR(x, y, 0.01 * (1 + std::abs(y))) << "round " << round << " at " << i;
     }
+  }
+}
+
+TEST(Dense, EqualsItsSlowTwin) {
+  if (!HasFastBf16()) GTEST_SKIP() << "this processor has no AVX-512 with bf16, or LIKENESS_CPU forbids it";
+  Random random(6);
+  const auto numbers = [&](size_t count) {
+    std::vector<uint16_t> values(count);
+    for (uint16_t& value : values) {
+      value = static_cast<uint16_t>(std::bit_cast<uint32_t>(static_cast<float>(random.Normal())) >> 16);
+    }
+    return values;
+  };
+  for (size_t vectors = 1; vectors <= 8; ++vectors) {
+    const DenseShape s{.vectors = vectors,
+                       .inputs = vectors == 3 ? size_t{4128} : 32 * vectors,
+                       .outputs = 64 * (1 + vectors % 3),
+                       .activation = {Activation::Kind::kRelu}};
+    const auto from = numbers(s.vectors * s.inputs), weights = numbers(s.inputs * s.outputs);
+    std::vector<float> bias(s.outputs, 0.5f), sums(s.vectors * s.outputs), a(sums.size()), b(sums.size());
+    Dense(s, from.data(), weights.data(), bias.data(), sums.data(), a.data());
+    DensePlain(s, from.data(), weights.data(), bias.data(), sums.data(), b.data());
+    for (size_t i = 0; i < a.size(); ++i) ASSERT_NEAR(a[i], b[i], 1e-3 * std::sqrt(static_cast<double>(s.inputs)));
   }
 }
 
