@@ -121,6 +121,28 @@ TEST(WordSearch, LooksAtAllWordsFindsTheNearest) {
   }
 }
 
+TEST(WordSearch, ManyAtOnceFindWhatOneFinds) {
+  for (const size_t words : {1u, 64u, 600u, 3000u}) {
+    Random random(words);
+    VocabularyParts parts = TinyVocabularyParts(words);
+    // Some words twice: ties.
+    std::ranges::copy_n(parts.words.begin(), std::min<ptrdiff_t>(30, words / 2) * 128,
+                        parts.words.end() - 128 * std::min<ptrdiff_t>(30, words / 2));
+    const WordSearch search(parts.words, parts.cells);
+    std::vector<uint8_t> queries = RandomDescriptors(random, 300);
+    std::ranges::copy_n(parts.words.begin(), 128, queries.begin());
+    for (const size_t probes : {size_t{1}, size_t{4}, search.cells() + 3}) {
+      std::vector<WordMatch> many(300), one(1);
+      search.NearestOfEach(queries, probes, many);
+      for (size_t q = 0; q < 300; ++q) {
+        ASSERT_EQ(search.Nearest(RowOf(queries, q), probes, one), 1u);
+        EXPECT_EQ(many[q], one[0]) << words << " " << probes;
+      }
+      search.NearestOfEach({}, probes, {});
+    }
+  }
+}
+
 TEST(GroupWords, DoesNotDependOnThreads) {
   Random random(4);
   std::vector<uint8_t> one = RandomDescriptors(random, 2000), four = one, before = one;
