@@ -27,8 +27,8 @@ inline Epoch EpochOf(int days) { return Epoch(std::chrono::sys_days(std::chrono:
 // A path as the folder, which ends with a slash or is empty, and the name in it. As they are stored (text.h).
 struct PathColumns {
   std::string folder, name;
-  // 16 bits of the folder's checksum, then 31 of the name's: small in a table, enough to find a path by, and the files of
-  // a folder lie together.
+  // 16 bits of the folder's checksum, then 31 of the name's: small in a table, enough to find a path by, and the files
+  // of a folder lie together.
   long long key = 0;
 
   static PathColumns Of(std::string_view path);

@@ -173,6 +173,18 @@ TEST(Vocabulary, IsReadAsItWasWritten) {
     EXPECT_EQ((*read)->Signature(RowOf(queries, i), 5), made->Signature(RowOf(queries, i), 5));
 }
 
+TEST(Vocabulary, ReadsVersion1) {
+  const auto path = std::filesystem::path(LIKENESS_SOURCE_DIR) / "tests" / "format" / "vocabulary.v1.safetensors";
+  const auto read = Vocabulary::Open(path);
+  ASSERT_TRUE(read.ok()) << MessageOf(read.status());
+  EXPECT_EQ((*read)->size(), 4u);
+  EXPECT_EQ((*read)->digest().size(), 16u);
+  Random random(1);
+  WordMatch match;
+  const std::vector<uint8_t> query = RandomDescriptors(random, 1);
+  ASSERT_EQ((*read)->search().Nearest(RowOf(query, 0), 1, std::span(&match, 1)), 1u);
+}
+
 TEST(Vocabulary, DamageIsSeen) {
   const ScratchFolder folder;
   const auto path = folder.path() / "tiny.safetensors";

@@ -43,7 +43,8 @@ class PipelineTest : public testing::Test {
   }
 
   void Configure(const std::string& sections) {
-    const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n[features]\ntypes = [\"deep\"]\n" + sections;
+    const std::string toml =
+        "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n[features]\ntypes = [\"deep\"]\n" + sections;
     ASSERT_TRUE(WriteFileAtomic(home_path_ / "likeness.toml", AsBytes(toml)).ok());
   }
   void MakePictures(int begin, int end) {
