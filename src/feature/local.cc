@@ -123,9 +123,16 @@ std::vector<LocalFeature> AssignWords(const LocalFeatures& features, const Vocab
   assigned.reserve(features.size() * nearest);
   std::array<WordMatch, WordSearch::kMostNearest> matches;
   const std::span<WordMatch> wanted = std::span(matches).first(std::clamp<size_t>(nearest, 1, matches.size()));
+  std::vector<WordMatch> single(wanted.size() == 1 ? features.size() : 0);
+  vocabulary.search().NearestOfEach(features.descriptors, WordSearch::kDefaultProbes, single);
   for (size_t i = 0; i < features.size(); ++i) {
     const Keypoint& keypoint = features.keypoints[i];
-    const size_t found = vocabulary.search().Nearest(features.descriptor(i), WordSearch::kDefaultProbes, wanted);
+    size_t found = 1;
+    if (single.empty()) {
+      found = vocabulary.search().Nearest(features.descriptor(i), WordSearch::kDefaultProbes, wanted);
+    } else {
+      matches[0] = single[i];
+    }
     for (size_t j = 0; j < found; ++j) {
       assigned.push_back({matches[j].word, vocabulary.Signature(features.descriptor(i), matches[j].word), keypoint.x,
                           keypoint.y, keypoint.sigma, keypoint.angle});

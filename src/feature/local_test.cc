@@ -121,6 +121,28 @@ TEST(WordSearch, LooksAtAllWordsFindsTheNearest) {
   }
 }
 
+TEST(WordSearch, ManyAtOnceFindWhatOneFinds) {
+  for (const size_t words : {1u, 64u, 600u, 3000u}) {
+    Random random(words);
+    VocabularyParts parts = TinyVocabularyParts(words);
+    // Some words twice: ties.
+    std::ranges::copy_n(parts.words.begin(), std::min<ptrdiff_t>(30, words / 2) * 128,
+                        parts.words.end() - 128 * std::min<ptrdiff_t>(30, words / 2));
+    const WordSearch search(parts.words, parts.cells);
+    std::vector<uint8_t> queries = RandomDescriptors(random, 300);
+    std::ranges::copy_n(parts.words.begin(), 128, queries.begin());
+    for (const size_t probes : {size_t{1}, size_t{4}, search.cells() + 3}) {
+      std::vector<WordMatch> many(300), one(1);
+      search.NearestOfEach(queries, probes, many);
+      for (size_t q = 0; q < 300; ++q) {
+        ASSERT_EQ(search.Nearest(RowOf(queries, q), probes, one), 1u);
+        EXPECT_EQ(many[q], one[0]) << words << " " << probes;
+      }
+      search.NearestOfEach({}, probes, {});
+    }
+  }
+}
+
 TEST(GroupWords, DoesNotDependOnThreads) {
   Random random(4);
   std::vector<uint8_t> one = RandomDescriptors(random, 2000), four = one, before = one;
@@ -149,6 +171,18 @@ TEST(Vocabulary, IsReadAsItWasWritten) {
   const std::vector<uint8_t> queries = RandomDescriptors(random, 20);
   for (size_t i = 0; i < 20; ++i)
     EXPECT_EQ((*read)->Signature(RowOf(queries, i), 5), made->Signature(RowOf(queries, i), 5));
+}
+
+TEST(Vocabulary, ReadsVersion1) {
+  const auto path = std::filesystem::path(LIKENESS_SOURCE_DIR) / "tests" / "format" / "vocabulary.v1.safetensors";
+  const auto read = Vocabulary::Open(path);
+  ASSERT_TRUE(read.ok()) << MessageOf(read.status());
+  EXPECT_EQ((*read)->size(), 4u);
+  EXPECT_EQ((*read)->digest().size(), 16u);
+  Random random(1);
+  WordMatch match;
+  const std::vector<uint8_t> query = RandomDescriptors(random, 1);
+  ASSERT_EQ((*read)->search().Nearest(RowOf(query, 0), 1, std::span(&match, 1)), 1u);
 }
 
 TEST(Vocabulary, DamageIsSeen) {

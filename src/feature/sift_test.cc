@@ -54,7 +54,8 @@ std::vector<Spot> Spots(uint64_t seed, double width, double height, size_t count
 double SumAt(const std::vector<Spot>& spots, double x, double y) {
   double value = 128;
   for (const Spot& spot : spots) {
-    if (std::abs(x - spot.x) > 5 * spot.sigma) continue;
+    const double reach = 5 * spot.sigma;
+    if (std::abs(x - spot.x) > reach || std::abs(y - spot.y) > reach) continue;
     const double square = ((x - spot.x) * (x - spot.x) + (y - spot.y) * (y - spot.y)) / (2 * spot.sigma * spot.sigma);
     if (square < 12) value += spot.height * std::exp(-square);
   }

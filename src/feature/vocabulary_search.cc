@@ -27,6 +27,10 @@ std::span<const uint8_t, kSize> Descriptor(std::span<const uint8_t> rows, size_t
   return std::span<const uint8_t, kSize>(rows.data() + i * kSize, kSize);
 }
 
+bool Before(const WordMatch& a, const WordMatch& b) {
+  return a.distance != b.distance ? a.distance < b.distance : a.word < b.word;
+}
+
 // The nearest row of all, ties by row.
 uint32_t NearestRow(const ByteRows& rows, std::span<const uint8_t> query, std::vector<NearRow>& scratch) {
   scratch.resize(rows.blocks() * kByteRowsBlock);
@@ -101,19 +105,26 @@ WordSearch::WordSearch(std::span<const uint8_t> words, const WordCells& cells)
   }
 }
 
+void WordSearch::RankCells(std::span<const uint8_t, kSize> descriptor, size_t probes,
+                           std::vector<uint64_t>& order) const {
+  thread_local std::vector<NearRow> near;
+  near.resize(centers_.blocks() * kByteRowsBlock);
+  const size_t found = RowsWithin(centers_, 0, centers_.blocks(), descriptor, kUnbounded, near.data());
+  order.clear();
+  for (size_t c = 0; c < found; ++c) {
+    order.push_back(RankedKey(static_cast<uint32_t>(near[c].distance), near[c].row));
+  }
+  if (probes < order.size()) {
+    std::nth_element(order.begin(), order.begin() + static_cast<ptrdiff_t>(probes), order.end());
+  }
+  std::sort(order.begin(), order.begin() + static_cast<ptrdiff_t>(std::min(probes, order.size())));
+}
+
 size_t WordSearch::Nearest(std::span<const uint8_t, kSize> descriptor, size_t probes, std::span<WordMatch> out) const {
   thread_local std::vector<NearRow> near;
   thread_local std::vector<uint64_t> order;
-  // The cells, nearest first as far as they are needed.
   near.resize(largest_ * kByteRowsBlock);
-  const size_t found_cells = RowsWithin(centers_, 0, centers_.blocks(), descriptor, kUnbounded, near.data());
-  order.clear();
-  for (size_t c = 0; c < found_cells; ++c) {
-    order.push_back(RankedKey(static_cast<uint32_t>(near[c].distance), near[c].row));
-  }
-  const auto middle = order.begin() + static_cast<ptrdiff_t>(std::min(probes, order.size()));
-  std::nth_element(order.begin(), middle == order.end() ? middle - 1 : middle, order.end());
-  std::sort(order.begin(), middle);
+  RankCells(descriptor, probes, order);
 
   std::array<WordMatch, kMostNearest> best;
   size_t count = 0;
@@ -123,20 +134,17 @@ size_t WordSearch::Nearest(std::span<const uint8_t, kSize> descriptor, size_t pr
     for (size_t i = 0; i < found; ++i) {
       const WordMatch match = {begins_[cell] + (near[i].row - blocks_[cell] * static_cast<uint32_t>(kByteRowsBlock)),
                                near[i].distance};
-      const auto before = [](const WordMatch& a, const WordMatch& b) {
-        return a.distance != b.distance ? a.distance < b.distance : a.word < b.word;
-      };
-      if (count == out.size() && !before(match, best[count - 1])) continue;
+      if (count == out.size() && !Before(match, best[count - 1])) continue;
       if (count < out.size()) ++count;
       size_t at = count - 1;
-      for (; at > 0 && before(match, best[at - 1]); --at) best[at] = best[at - 1];
+      for (; at > 0 && Before(match, best[at - 1]); --at) best[at] = best[at - 1];
       best[at] = match;
     }
     // Equal distances may still win by a smaller word.
     if (count == out.size()) bound = best[count - 1].distance + 1;
   };
   for (size_t i = 0; i < order.size() && (i < probes || count < out.size()); ++i) {
-    if (i == probes) std::sort(middle, order.end());
+    if (i == probes) std::sort(order.begin() + static_cast<ptrdiff_t>(probes), order.end());
     const size_t cell = RowOf(order[i]), first = blocks_[cell], blocks = blocks_[cell + 1] - first;
     if (blocks == 0) continue;
     // A bound first, from one block, so that few rows of the others are handed out.
@@ -145,6 +153,56 @@ size_t WordSearch::Nearest(std::span<const uint8_t, kSize> descriptor, size_t pr
   }
   std::copy_n(best.begin(), count, out.begin());
   return count;
+}
+
+void WordSearch::NearestOfEach(std::span<const uint8_t> rows, size_t probes, std::span<WordMatch> out) const {
+  const size_t n = out.size(), cells = this->cells();
+  probes = std::min(probes, cells);
+  std::vector<uint64_t> order;
+  std::vector<uint32_t> looks(n * probes);     // cells of each row, nearest first
+  std::vector<uint32_t> begins(cells + 1, 0);  // where the rows of a cell begin in `lookers`
+  std::vector<NearRow> near(largest_ * kByteRowsBlock);
+  // One look at each row's nearest cell gives it a bound; the others then hand out few words.
+  const auto look = [&](size_t row, size_t cell, size_t first, size_t blocks) {
+    WordMatch& best = out[row];
+    const int32_t bound = best.distance == kUnbounded ? kUnbounded : best.distance + 1;
+    const size_t found = RowsWithin(words_, first, blocks, Descriptor(rows, row), bound, near.data());
+    for (size_t i = 0; i < found; ++i) {
+      const WordMatch match = {begins_[cell] + (near[i].row - blocks_[cell] * static_cast<uint32_t>(kByteRowsBlock)),
+                               near[i].distance};
+      if (Before(match, best)) best = match;
+    }
+  };
+  for (size_t row = 0; row < n; ++row) {
+    RankCells(Descriptor(rows, row), probes, order);
+    for (size_t i = 0; i < probes; ++i) {
+      const uint32_t cell = RowOf(order[i]);
+      looks[row * probes + i] = cell;
+      ++begins[cell + 1];
+    }
+    out[row] = {std::numeric_limits<uint32_t>::max(), kUnbounded};
+  }
+  for (size_t c = 0; c < cells; ++c) begins[c + 1] += begins[c];
+  std::vector<uint32_t> lookers(n * probes), next(begins.begin(), begins.end() - 1);
+  for (size_t row = 0; row < n; ++row) {
+    for (size_t i = 0; i < probes; ++i) lookers[next[looks[row * probes + i]]++] = static_cast<uint32_t>(row);
+  }
+  for (const bool nearest : {true, false}) {
+    for (size_t c = 0; c < cells; ++c) {
+      const size_t first = blocks_[c], blocks = blocks_[c + 1] - first;
+      if (blocks == 0) continue;
+      for (uint32_t l = begins[c]; l < begins[c + 1]; ++l) {
+        const size_t row = lookers[l];
+        if ((looks[row * probes] == c) != nearest) continue;
+        if (nearest) look(row, c, first, 1);
+        if (!nearest || blocks > 1) look(row, c, first + nearest, blocks - nearest);
+      }
+    }
+  }
+  for (size_t row = 0; row < n; ++row) {
+    // All of its cells may be empty ones.
+    if (out[row].distance == kUnbounded) Nearest(Descriptor(rows, row), probes, out.subspan(row, 1));
+  }
 }
 
 }  // namespace likeness

@@ -49,7 +49,16 @@ class WordSearch {
   size_t Nearest(std::span<const uint8_t, kLocalDescriptorSize> descriptor, size_t probes,
                  std::span<WordMatch> out) const;
 
+  // The nearest word of each row of `rows` ([n, 128]), as Nearest finds it for one. Cells are gone through one after
+  // another with all rows that look at them, so that words are read from memory once for many rows: several times
+  // faster for a large vocabulary. REQUIRES: out.size() == n, probes > 0
+  void NearestOfEach(std::span<const uint8_t> rows, size_t probes, std::span<WordMatch> out) const;
+
  private:
+  // The nearest cells, `probes` of them at least in order; fills `order` with all, as RankedKey of distance and cell.
+  void RankCells(std::span<const uint8_t, kLocalDescriptorSize> descriptor, size_t probes,
+                 std::vector<uint64_t>& order) const;
+
   ByteRows centers_;
   ByteRows words_;
   std::vector<uint32_t> begins_;

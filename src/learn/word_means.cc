@@ -15,14 +15,10 @@ namespace likeness {
 namespace {
 
 constexpr size_t kSize = kLocalDescriptorSize, kBits = kWordSignatureBits;
-constexpr size_t kTask = 4096;              // rows that a thread takes at once
-constexpr size_t kRowsAStep = 128 * kTask;  // between two looks at the stop sign
+constexpr size_t kTask = 16384;            // rows that a thread takes at once
+constexpr size_t kRowsAStep = 16 * kTask;  // between two looks at the stop sign
 constexpr size_t kWordTask = 64;
 constexpr size_t kMostMembers = 1024;
-
-std::span<const uint8_t, kSize> RowOf(std::span<const uint8_t> rows, size_t i) {
-  return std::span<const uint8_t, kSize>(rows.data() + i * kSize, kSize);
-}
 
 }  // namespace
 
@@ -52,11 +48,11 @@ absl::StatusOr<WordsOfRows> FindWords(std::span<const uint8_t> rows, const WordS
     ParallelFor((end - step + kTask - 1) / kTask, threads, [&](size_t task) {
       uint64_t sum = 0;
       const size_t first = step + task * kTask;
-      for (size_t i = first; i < std::min(end, first + kTask); ++i) {
-        WordMatch match;
-        search.Nearest(RowOf(rows, i), WordSearch::kDefaultProbes, std::span(&match, 1));
-        assigned.word[i] = match.word;
-        sum += static_cast<uint64_t>(match.distance);
+      std::vector<WordMatch> matches(std::min(end, first + kTask) - first);
+      search.NearestOfEach(rows.subspan(first * kSize, matches.size() * kSize), WordSearch::kDefaultProbes, matches);
+      for (size_t i = 0; i < matches.size(); ++i) {
+        assigned.word[first + i] = matches[i].word;
+        sum += static_cast<uint64_t>(matches[i].distance);
       }
       total += sum;  // whole numbers: the order does not matter
     });

@@ -1,5 +1,6 @@
 #include "store/inspect.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -61,6 +62,11 @@ absl::StatusOr<std::string> InspectSafetensors(const Blob& blob) {
     object["format_version"] = std::stoi(metadata.at("format_version"));
     object["shard"] = list.shard().ToString();
     object["images"] = list.signatures().size();
+  } else if (format != metadata.end() && format->second.starts_with("likeness.")) {
+    // Of a room that this one does not see (a vocabulary): metadata and tensors say what it is.
+    object["format"] = format->second;
+    const auto version = metadata.find("format_version");
+    if (version != metadata.end()) object["format_version"] = std::atoi(version->second.c_str());
   }
   object["metadata"] = metadata;
   object["tensors"] = ordered_json::array();
