@@ -1,5 +1,5 @@
 // The wire format of protobuf, as far as ONNX files use it: fields taken off a message and put onto one, without a
-// schema and without copies (https://protobuf.dev/programming-guides/encoding).
+// schema and without copies (the Protocol Buffers documentation, "Encoding").
 #pragma once
 
 #include <cstdint>
