@@ -15,18 +15,15 @@
 #include "image/resample.h"
 
 namespace likeness {
-namespace {
 
-std::filesystem::path DataFolder() {
+std::filesystem::path BenchDataFolder() {
   const char* chosen = std::getenv("LIKENESS_DATA");
   return chosen != nullptr ? std::filesystem::path(chosen)
                            : std::filesystem::path(LIKENESS_SOURCE_DIR).parent_path() / "shared" / "data";
 }
 
-}  // namespace
-
 std::vector<std::string> ReadBenchFiles(const std::string& folder, size_t count) {
-  const std::filesystem::path path = DataFolder() / folder;
+  const std::filesystem::path path = BenchDataFolder() / folder;
   std::vector<std::filesystem::path> paths;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(path, error)) paths.push_back(entry.path());

@@ -3,10 +3,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace likeness {
+
+// $LIKENESS_DATA, or ../shared/data beside the source tree.
+std::filesystem::path BenchDataFolder();
 
 struct BenchPictures {
   size_t count = 48;

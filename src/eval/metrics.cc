@@ -33,7 +33,7 @@ double Mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-double Percentile(std::vector<double> values, double share) {
+double Quantile(std::vector<double> values, double share) {
   LIKENESS_CHECK(share > 0 && share <= 1);
   if (values.empty()) return 0;
   const auto rank = static_cast<size_t>(std::ceil(share * static_cast<double>(values.size())));
@@ -53,7 +53,7 @@ Interval BootstrapMean(std::span<const double> values, const BootstrapOptions& o
     mean = sum / static_cast<double>(values.size());
   }
   const double tail = (1 - options.confidence) / 2;
-  return {Percentile(means, tail), Percentile(means, 1 - tail)};
+  return {Quantile(means, tail), Quantile(means, 1 - tail)};
 }
 
 }  // namespace likeness

@@ -26,7 +26,7 @@ double Mean(std::span<const double> values);
 
 // The smallest value that at least `share` of all values do not exceed (nearest rank); 0 of nothing.
 // REQUIRES: 0 < share <= 1
-double Percentile(std::vector<double> values, double share);
+double Quantile(std::vector<double> values, double share);
 
 struct Interval {
   double low = 0;

@@ -62,11 +62,11 @@ TEST(AveragePrecision, EqualsItsSlowTwin) {
 
 TEST(Percentile, IsTheNearestRank) {
   const std::vector<double> values = {5, 1, 4, 2, 3};
-  EXPECT_DOUBLE_EQ(Percentile(values, 0.5), 3);
-  EXPECT_DOUBLE_EQ(Percentile(values, 0.99), 5);
-  EXPECT_DOUBLE_EQ(Percentile(values, 0.2), 1);
-  EXPECT_DOUBLE_EQ(Percentile(values, 0.21), 2);
-  EXPECT_DOUBLE_EQ(Percentile({}, 0.5), 0);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.5), 3);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.99), 5);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.2), 1);
+  EXPECT_DOUBLE_EQ(Quantile(values, 0.21), 2);
+  EXPECT_DOUBLE_EQ(Quantile({}, 0.5), 0);
 }
 
 TEST(BootstrapMean, IsSeededAndOfOneValueAPoint) {

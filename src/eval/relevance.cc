@@ -175,7 +175,7 @@ absl::StatusOr<Latencies> TimeQueries(const RelevanceOptions& options, const Lab
     binary_total.push_back(extraction_ms + binary_ms);
   }
   const auto percentiles = [](const std::vector<double>& values) {
-    return Percentiles{Percentile(values, 0.5), Percentile(values, 0.99)};
+    return Percentiles{Quantile(values, 0.5), Quantile(values, 0.99)};
   };
   return Latencies{{percentiles(plain_total), percentiles(extraction), percentiles(plain)},
                    {percentiles(binary_total), percentiles(extraction), percentiles(binary)}};

@@ -14,8 +14,8 @@ namespace {
 constexpr int kRevision = 1;
 
 constexpr float kNewCenter = 5;      // units of L*a*b*: a further center must be so far from those that there are
-constexpr float kMergeNearer = 8;    // centers nearer than this become one
-constexpr float kLeastShare = 0.03;  // of the region; colors with less are left out
+constexpr float kMergeNearer = 5;    // centers nearer than this become one
+constexpr float kLeastShare = 0.01;  // of the region; colors with less are left out
 constexpr double kMiddle = 0.25;     // of the sides of the region's box: how far its middle reaches
 constexpr int kRounds = 12;
 

@@ -23,7 +23,7 @@ struct SalientColor {
 
 // 1 to kMostColors colors, the largest weight first; the weights add up to 1.
 using ColorSignature = std::vector<SalientColor>;
-inline constexpr size_t kMostColors = 5;
+inline constexpr size_t kMostColors = 8;
 
 // REQUIRES: `small` is not empty and `region` was found on it
 ColorSignature ComputeColorSignature(const LabPicture& small, const SalientRegion& region);

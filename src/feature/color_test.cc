@@ -183,7 +183,7 @@ TEST(ColorExtractor, RefusesWhatIsNoValue) {
 }
 
 ColorSignature RandomSignature(Random& random, size_t units) {
-  ColorSignature signature(1 + random.Below(kMostColors));
+  ColorSignature signature(1 + random.Below(std::min(kMostColors, units)));
   for (SalientColor& color : signature) {
     color.lab = {static_cast<float>(random.Unit() * 60), static_cast<float>(random.Unit() * 40),
                  static_cast<float>(random.Unit() * 40)};

@@ -68,41 +68,39 @@ std::vector<float> BarrierDistances(const LabPicture& small) {
 
 // Mean and inverse covariance of the colors of a band along one edge.
 struct BandColors {
-  std::array<double, 3> mean = {};
-  std::array<double, 6> inverse = {};  // of the symmetric matrix: ll la lb aa ab bb
+  std::array<float, 3> mean = {};
+  std::array<float, 6> inverse = {};  // of the symmetric matrix: ll la lb aa ab bb
   // Mahalanobis, squared.
   float Distance(const Lab& lab) const {
-    const double l = lab.l - mean[0], a = lab.a - mean[1], b = lab.b - mean[2];
-    return static_cast<float>(inverse[0] * l * l + inverse[3] * a * a + inverse[5] * b * b +
-                              2 * (inverse[1] * l * a + inverse[2] * l * b + inverse[4] * a * b));
+    const float l = lab.l - mean[0], a = lab.a - mean[1], b = lab.b - mean[2];
+    return inverse[0] * l * l + inverse[3] * a * a + inverse[5] * b * b +
+           2 * (inverse[1] * l * a + inverse[2] * l * b + inverse[4] * a * b);
   }
 };
 
 BandColors ColorsOf(const LabPicture& small, size_t left, size_t top, size_t right, size_t bottom) {
-  BandColors colors;
+  std::array<double, 3> m = {};
   std::array<double, 6> c = {};
   const double count = static_cast<double>((right - left) * (bottom - top));
   for (size_t y = top; y < bottom; ++y) {
     for (size_t x = left; x < right; ++x) {
       const Lab& lab = small.lab[y * small.width + x];
       const double l = lab.l, a = lab.a, b = lab.b;
-      colors.mean[0] += l, colors.mean[1] += a, colors.mean[2] += b;
+      m[0] += l, m[1] += a, m[2] += b;
       c[0] += l * l, c[1] += l * a, c[2] += l * b, c[3] += a * a, c[4] += a * b, c[5] += b * b;
     }
   }
-  for (double& mean : colors.mean) mean /= count;
-  const auto& m = colors.mean;
+  for (double& mean : m) mean /= count;
   const double products[6] = {m[0] * m[0], m[0] * m[1], m[0] * m[2], m[1] * m[1], m[1] * m[2], m[2] * m[2]};
   for (size_t i = 0; i < 6; ++i) c[i] = c[i] / count - products[i];
   for (const size_t i : {0, 3, 5}) c[i] += 9;  // noise of 3 units at least, so that it can be inverted
   const double d0 = c[3] * c[5] - c[4] * c[4], d1 = c[2] * c[4] - c[1] * c[5], d2 = c[1] * c[4] - c[2] * c[3];
   const double determinant = c[0] * d0 + c[1] * d1 + c[2] * d2;
-  colors.inverse = {d0 / determinant,
-                    d1 / determinant,
-                    d2 / determinant,
-                    (c[0] * c[5] - c[2] * c[2]) / determinant,
-                    (c[1] * c[2] - c[0] * c[4]) / determinant,
-                    (c[0] * c[3] - c[1] * c[1]) / determinant};
+  const double inverse[6] = {
+      d0, d1, d2, c[0] * c[5] - c[2] * c[2], c[1] * c[2] - c[0] * c[4], c[0] * c[3] - c[1] * c[1]};
+  BandColors colors;
+  for (size_t i = 0; i < 3; ++i) colors.mean[i] = static_cast<float>(m[i]);
+  for (size_t i = 0; i < 6; ++i) colors.inverse[i] = static_cast<float>(inverse[i] / determinant);
   return colors;
 }
 
@@ -275,11 +273,20 @@ SalientRegion FindSalientRegion(const LabPicture& small, uint32_t full_width, ui
     ScaleToOne(stands_out);
     ScaleToOne(unlike);
     const double reach = kMiddle * std::sqrt(static_cast<double>(width * height));
-    for (size_t i = 0; i < stands_out.size(); ++i) {
-      const double x = static_cast<double>(i % width) - 0.5 * static_cast<double>(width - 1);
-      const double y = static_cast<double>(i / width) - 0.5 * static_cast<double>(height - 1);
-      stands_out[i] =
-          static_cast<float>((stands_out[i] + unlike[i]) * std::exp(-(x * x + y * y) / (2 * reach * reach)));
+    const auto towards_middle = [&](size_t size) {
+      std::vector<float> weights(size);
+      for (size_t i = 0; i < size; ++i) {
+        const double off = static_cast<double>(i) - 0.5 * static_cast<double>(size - 1);
+        weights[i] = static_cast<float>(std::exp(-off * off / (2 * reach * reach)));
+      }
+      return weights;
+    };
+    const std::vector<float> x_weight = towards_middle(width), y_weight = towards_middle(height);
+    for (size_t y = 0; y < height; ++y) {
+      for (size_t x = 0; x < width; ++x) {
+        const size_t i = y * width + x;
+        stands_out[i] = (stands_out[i] + unlike[i]) * (x_weight[x] * y_weight[y]);
+      }
     }
     ScaleToOne(stands_out);
     for (size_t i = 0; i < stands_out.size(); ++i) region.map[i] = static_cast<uint8_t>(255 * stands_out[i] + 0.5f);
