@@ -459,6 +459,20 @@ class PlanBuilder {
   void AddNormalize(const Step& step) {
     const auto [from, layout] = Ours(step.inputs[0]);
     const int buffer = NewBuffer(from.layout.get_size());
+    if (layout.bf16 && layout.block == layout.channels && step.power == 0.75f && step.shift > 0 && step.scale >= 0) {
+      const size_t half = At(step.window / 2), floats = NormalizeScratch(layout.channels, half);
+      const int scratch = NewBuffer(floats * sizeof(float));
+      AddOwn("normalize", {from.buffer, buffer, scratch},
+             [plan = &plan_, source = from.buffer, buffer, scratch, floats, half, layout = layout,
+              &step](PlanState& state) {
+               auto* squares = reinterpret_cast<float*>(plan->At(state, scratch));
+               std::fill_n(squares, floats, 0.f);
+               NormalizePixels(reinterpret_cast<const uint16_t*>(plan->At(state, source)), layout.images * layout.area,
+                               layout.channels, half, step.shift, step.scale / static_cast<float>(step.window), squares,
+                               reinterpret_cast<uint16_t*>(plan->At(state, buffer)));
+             });
+      return Define(step.output, buffer, from.layout);
+    }
     AddOwn("normalize", {from.buffer, buffer},
            [plan = &plan_, source = from.buffer, buffer, layout = layout, &step](PlanState& state) {
              NormalizeChannels(plan->At(state, source), layout, step, plan->At(state, buffer));
