@@ -26,6 +26,8 @@
 #include "infer/onednn_model.h"
 #include "infer/paper_models.h"
 
+extern "C" void omp_set_num_threads(int threads);  // of OpenMP's runtime, where oneDNN has its threads from
+
 namespace likeness {
 namespace {
 
@@ -169,6 +171,7 @@ class PlainConvolution {
   static constexpr double kOperations = 2.0 * 8 * 56 * 56 * 256 * 256 * 9;
 
   PlainConvolution() : engine_(dnnl::engine::kind::cpu, 0), stream_(engine_) {
+    omp_set_num_threads(1);
     using Desc = dnnl::memory::desc;
     const auto type = dnnl::memory::data_type::bf16;
     const auto any = dnnl::memory::format_tag::any;
@@ -188,7 +191,6 @@ class PlainConvolution {
          {std::pair(DNNL_ARG_SRC, pd.src_desc()), std::pair(DNNL_ARG_WEIGHTS, pd.weights_desc()),
           std::pair(DNNL_ARG_DST, pd.dst_desc())}) {
       const dnnl::memory memory(desc, engine_);
-      // Numbers like those in a network: equal ones switch so few transistors that the clock runs far faster.
       auto* const values = static_cast<uint16_t*>(memory.get_data_handle());
       for (size_t i = 0; i < desc.get_size() / 2; ++i) {
         const auto bits = std::bit_cast<uint32_t>(static_cast<float>(random.Unit() - (name == DNNL_ARG_SRC ? 0 : 0.5)));

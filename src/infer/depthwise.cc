@@ -23,6 +23,8 @@ uint16_t Narrowed(float value) {
 
 }  // namespace
 
+size_t NormalizeScratch(size_t channels, size_t half) { return (channels + 15) / 16 * 16 + 2 * half; }
+
 bool DepthwiseCan(const Activation& activation) {
   using Kind = Activation::Kind;
   return activation.kind == Kind::kNone || (activation.kind == Kind::kRelu && activation.alpha == 0) ||
@@ -211,7 +213,36 @@ LIKENESS_BF16 void MaxPoolChannelsLast(const DepthwiseShape& s, const uint16_t* 
     }
   }
 }
+
+LIKENESS_BF16 void NormalizePixels(const uint16_t* from, size_t pixels, size_t channels, size_t half, float shift,
+                                   float scale, float* squares, uint16_t* to) {
+  const auto mask_at = [&](size_t c) {
+    return static_cast<__mmask16>(channels - c >= 16 ? 0xffff : (1u << (channels - c)) - 1);
+  };
+  for (size_t p = 0; p < pixels; ++p, from += channels, to += channels) {
+    const auto value_at = [&](size_t c) LIKENESS_BF16 {
+      const __m256i bits = _mm256_maskz_loadu_epi16(mask_at(c), from + c);
+      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(bits), 16));
+    };
+    for (size_t c = 0; c < channels; c += 16) {
+      const __m512 x = value_at(c);
+      _mm512_storeu_ps(squares + half + c, _mm512_mul_ps(x, x));
+    }
+    for (size_t c = 0; c < channels; c += 16) {
+      __m512 sum = _mm512_loadu_ps(squares + c);
+      for (size_t w = 1; w <= 2 * half; ++w) sum = _mm512_add_ps(sum, _mm512_loadu_ps(squares + c + w));
+      const __m512 root = _mm512_rsqrt14_ps(_mm512_fmadd_ps(sum, _mm512_set1_ps(scale), _mm512_set1_ps(shift)));
+      // root is t ^ -1/2, so root * root * root ^ -1/2 is t ^ -3/4.
+      const __m512 factor = _mm512_mul_ps(_mm512_mul_ps(root, root), _mm512_rsqrt14_ps(root));
+      const __m256bh narrow = _mm512_cvtneps_pbh(_mm512_mul_ps(value_at(c), factor));
+      __m256i bits;
+      std::memcpy(&bits, &narrow, sizeof(bits));
+      _mm256_mask_storeu_epi16(to + c, mask_at(c), bits);
+    }
+  }
+}
 #else
+void NormalizePixels(const uint16_t*, size_t, size_t, size_t, float, float, float*, uint16_t*) {}  // bf16 needs x86-64
 void MaxPoolChannelsLast(const DepthwiseShape& s, const uint16_t* from, uint16_t* to) { MaxPoolPlain(s, from, to); }
 void Depthwise(const DepthwiseShape& s, const void* from, const float* weights, const float* bias, float*,
                uint16_t* to) {

@@ -1,6 +1,6 @@
-// Convolution of each channel by itself, channels last, for networks in bf16: weights and sums stay f32, which with
-// nine products to a sum is where rounding shows most. (oneDNN 2.6 rounds such weights to bf16, and takes no f32
-// input.)
+// Loops of our own over activations in bf16, channels last. First the convolution of each channel by itself: weights
+// and sums stay f32, which with nine products to a sum is where rounding shows most. (oneDNN 2.6 rounds such weights to
+// bf16, and takes no f32 input.)
 #pragma once
 
 #include <cstddef>
@@ -36,5 +36,11 @@ void DepthwisePlain(const DepthwiseShape& shape, const void* from, const float* 
 // other processors its slow twin answers. REQUIRES: every kernel meets the image
 void MaxPoolChannelsLast(const DepthwiseShape& shape, const uint16_t* from, uint16_t* to);
 void MaxPoolPlain(const DepthwiseShape& shape, const uint16_t* from, uint16_t* to);
+
+// Local response normalisation of bf16 pixels, channels last: x / (shift + scale * sum of squares over 2 * half + 1
+// channels) ^ 0.75, to about 14 bits. `squares`: NormalizeScratch floats of zeros to work in. Needs AVX-512 as above.
+size_t NormalizeScratch(size_t channels, size_t half);
+void NormalizePixels(const uint16_t* from, size_t pixels, size_t channels, size_t half, float shift, float scale,
+                     float* squares, uint16_t* to);
 
 }  // namespace likeness

@@ -345,7 +345,7 @@ class PlanBuilder {
     const Desc given({outputs, in.channels, in.height, in.width}, Type::f32, strides);
     const Desc bias({outputs}, Type::f32, Tag::a), to({n_, outputs}, TypeOf(step.output), Tag::nc);
     const bool biased = !step.bias.values.empty();
-    if (bf16_ && in.size() % 32 == 0 && outputs % 64 == 0 && n_ <= 8) return AddOurDense(step, given);
+    if (IsOurDense(step)) return AddOurDense(step, given);
     const auto make = [&](const Desc& weights) {
       using Forward = dnnl::inner_product_forward;
       const auto kind = dnnl::prop_kind::forward_inference;
@@ -374,6 +374,19 @@ class PlanBuilder {
     Define(step.output, buffer, to.reshape({n_, outputs, 1, 1}));
   }
 
+  Desc OurMatrix(const Step& step) const {
+    return Desc({ExtentOf(step.output).channels, ExtentOf(step.inputs[0]).size()}, Type::bf16, Tag::AB16b64a2b);
+  }
+  // One or two images are bound by reading the matrix, more by multiplying, which AMX does better. Only where the
+  // matrix has the same layout for both: it may be large.
+  bool IsOurDense(const Step& step) const {
+    if (!bf16_ || n_ > 2 || ExtentOf(step.inputs[0]).size() % 32 != 0 || ExtentOf(step.output).channels % 64 != 0) {
+      return false;
+    }
+    const memory* there = store_.Find(at_, 0);
+    return there == nullptr || there->get_desc() == OurMatrix(step);
+  }
+
   void AddOurDense(const Step& step, const Desc& given) {
     const int input = step.inputs[0];
     const int64_t inputs = ExtentOf(input).size(), outputs = ExtentOf(step.output).channels;
@@ -386,8 +399,7 @@ class PlanBuilder {
                            .activation = step.activation,
                            .bf16 = TypeOf(step.output) == Type::bf16};
     const int sums = NewBuffer(shape.vectors * shape.outputs * sizeof(float));
-    const memory matrix = store_.GetDense(at_, given, step.weights.values.data(),
-                                          Desc({outputs, inputs}, Type::bf16, Tag::AB16b64a2b), plan_.engine_);
+    const memory matrix = store_.GetDense(at_, given, step.weights.values.data(), OurMatrix(step), plan_.engine_);
     const Desc flat({outputs}, Type::f32, Tag::a);
     std::optional<memory> bias;
     if (!step.bias.values.empty()) bias = store_.Get(at_, 1, flat, step.bias.values.data(), flat, plan_.engine_);
@@ -447,6 +459,20 @@ class PlanBuilder {
   void AddNormalize(const Step& step) {
     const auto [from, layout] = Ours(step.inputs[0]);
     const int buffer = NewBuffer(from.layout.get_size());
+    if (layout.bf16 && layout.block == layout.channels && step.power == 0.75f && step.shift > 0 && step.scale >= 0) {
+      const size_t half = At(step.window / 2), floats = NormalizeScratch(layout.channels, half);
+      const int scratch = NewBuffer(floats * sizeof(float));
+      AddOwn("normalize", {from.buffer, buffer, scratch},
+             [plan = &plan_, source = from.buffer, buffer, scratch, floats, half, layout = layout,
+              &step](PlanState& state) {
+               auto* squares = reinterpret_cast<float*>(plan->At(state, scratch));
+               std::fill_n(squares, floats, 0.f);
+               NormalizePixels(reinterpret_cast<const uint16_t*>(plan->At(state, source)), layout.images * layout.area,
+                               layout.channels, half, step.shift, step.scale / static_cast<float>(step.window), squares,
+                               reinterpret_cast<uint16_t*>(plan->At(state, buffer)));
+             });
+      return Define(step.output, buffer, from.layout);
+    }
     AddOwn("normalize", {from.buffer, buffer},
            [plan = &plan_, source = from.buffer, buffer, layout = layout, &step](PlanState& state) {
              NormalizeChannels(plan->At(state, source), layout, step, plan->At(state, buffer));
