@@ -3,6 +3,7 @@
 #include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
+#include "eval/color.h"
 #include "eval/relevance.h"
 #include "infer/model_library.h"
 
@@ -83,11 +84,52 @@ absl::StatusOr<CommandOutput> RunRelevance(const CommonFlags& common, const Rele
   return output;
 }
 
+struct ColorFlags {
+  std::string labels, field, boxes;
+  size_t threads = 0;
+  std::optional<double> bar;
+};
+
+absl::StatusOr<CommandOutput> RunColor(const ColorFlags& flags) {
+  ColorEvalOptions options;
+  options.labels = flags.labels;
+  options.field = flags.field;
+  options.boxes = flags.boxes;
+  options.threads = flags.threads == 0 ? AvailableThreads() : flags.threads;
+  options.bar = flags.bar;
+  absl::StatusOr<ColorReport> report = absl::InternalError("");
+  {
+    ProgressBar bar;
+    report = EvaluateColor(options,
+                           [&bar](std::string_view stage, size_t done, size_t total) { bar.Show(stage, done, total); });
+  }
+  LIKENESS_RETURN_IF_ERROR(report.status());
+  CommandOutput output;
+  output.json = nlohmann::ordered_json::parse(ColorReportToJson(*report), nullptr, /*allow_exceptions=*/false);
+  output.text = ColorReportToText(*report);
+  output.failed = !report->ok();
+  return output;
+}
+
+void AddColor(Program& program, CLI::App* eval) {
+  auto flags = std::make_shared<ColorFlags>();
+  CLI::App* command = program.Add(
+      "color", "Do pictures of one color find each other, and does a named color find its own?",
+      [flags] { return RunColor(*flags); }, eval);
+  command->add_option("--labels", flags->labels, "A file of JSON lines with image and label")->required();
+  command->add_option("--field", flags->field, "Name of the label that is a color")->required();
+  command->add_option("--boxes", flags->boxes,
+                      "A file of JSON lines with image and boxes, to judge the salient region");
+  command->add_option("--bar", flags->bar, "By what factor P@10 must be above that of a color histogram");
+  command->add_option("--threads", flags->threads, "Threads; 0: one for each processor")->capture_default_str();
+}
+
 }  // namespace
 
 void AddEvalCommand(Program& program) {
   CLI::App* eval = program.Add("eval", "Judge search on labelled pictures", nullptr);
   eval->require_subcommand(1);
+  AddColor(program, eval);
   auto flags = std::make_shared<RelevanceFlags>();
   CLI::App* command = program.Add(
       "relevance", "Leave-one-out: do pictures of one label find each other?",

@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "infer/model_card.h"
 #include "infer/model_library.h"
+#include "infer/recognize.h"
 
 namespace likeness {
 namespace {
@@ -95,9 +96,29 @@ absl::StatusOr<ModelCard> ReadCard(const ModelLibrary& library, const ModelFlags
   return ParseModelCard(json.dump(-1, ' ', false, Json::error_handler_t::replace));
 }
 
+// A card that was recognized, changed by the flags that were given.
+ModelCard WithFlags(ModelCard card, const ModelFlags& flags) {
+  const ModelFlags usual;
+  if (!flags.name.empty()) card.name = flags.name;
+  if (!flags.licence.empty()) card.licence = flags.licence;
+  if (!flags.sha256.empty()) card.sha256 = flags.sha256;
+  if (flags.channel_order != usual.channel_order) card.input.channel_order = flags.channel_order;
+  if (flags.fit != usual.fit) card.input.fit = flags.fit;
+  for (size_t i = 0; i < 3; ++i) {
+    if (flags.mean != usual.mean) card.input.mean[i] = flags.mean.at(i);
+    if (flags.scale != usual.scale) card.input.scale[i] = flags.scale.at(i);
+  }
+  return card;
+}
+
 absl::StatusOr<ModelCard> CardFromFlags(const ModelLibrary& library, const ModelFlags& flags) {
   if (!flags.card.empty()) return ReadCard(library, flags);
   ModelCard card;
+  if (flags.layer.empty()) {  // One of the paper's networks needs no more said; flags are heard all the same.
+    absl::StatusOr<ModelCard> known = RecognizeModel(flags.file);
+    if (known.ok()) return WithFlags(*std::move(known), flags);
+    if (!absl::IsNotFound(known.status())) return known.status();
+  }
   card.name = flags.name.empty() ? std::filesystem::path(flags.file).stem().string() : flags.name;
   card.description = "added from " + std::filesystem::path(flags.file).filename().string();
   card.licence = flags.licence;
@@ -153,7 +174,8 @@ void AddModelCommand(Program& program) {
       [&program] { return RunList(program.flags); }, model);
 
   CLI::App* add = program.Add(
-      "add", "Add any ONNX model of yours", [&program, flags] { return RunModelAdd(program.flags, *flags); }, model);
+      "add", "Add any ONNX model of yours; AlexNet, VGG-16 and GoogLeNet are recognized",
+      [&program, flags] { return RunModelAdd(program.flags, *flags); }, model);
   add->add_option("file", flags->file, "The .onnx file")->required();
   add->add_option("--card", flags->card,
                   "Its model card, a JSON file or a name of the catalogue, instead of the flags below");

@@ -8,7 +8,7 @@ namespace {
 constexpr FeatureType kTypes[] = {
     {"deep", "activations of one layer of a network: what is to be seen, as a whole", "a vector of halves",
      "Jing et al., KDD 2015, section 3; the model's own paper"},
-    {"color", "the colors of what the picture shows, and how much there is of each", "up to 5 colors in L*a*b*",
+    {"color", "the colors of what the picture shows, and how much there is of each", "up to 8 colors in L*a*b*",
      "Jing et al., KDD 2015, section 2.1"},
     {"pdq", "a hash that alterations of a picture hardly change, and how much there was to hash",
      "256 bits and a quality",

@@ -19,10 +19,10 @@ constexpr size_t kHuge = size_t{2} << 20;  // large arenas on large pages miss t
 Bytes NewBytes(size_t bytes) {
   const size_t grain = bytes >= kHuge ? kHuge : kPage;
   bytes = (std::max<size_t>(bytes, 1) + grain - 1) / grain * grain;
-  auto* const made = static_cast<std::byte*>(std::aligned_alloc(grain, bytes));
-  if (made == nullptr) throw std::bad_alloc();
+  const std::align_val_t align{grain};
+  auto* const made = static_cast<std::byte*>(::operator new(bytes, align));
   if (grain == kHuge) ::madvise(made, bytes, MADV_HUGEPAGE);
-  return Bytes(made);
+  return Bytes(made, FreeBytes{align});
 }
 
 // Of the calling thread on a processor: neighbours on a busy machine do not count.
@@ -34,7 +34,7 @@ double ThreadSeconds() {
 
 }  // namespace
 
-void FreeBytes::operator()(std::byte* bytes) const { std::free(bytes); }
+void FreeBytes::operator()(std::byte* bytes) const { ::operator delete(bytes, grain); }
 
 namespace {
 

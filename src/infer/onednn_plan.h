@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <unordered_map>
@@ -19,6 +20,7 @@ namespace likeness {
 
 // On large pages where there is much of it: streams over it miss the TLB less.
 struct FreeBytes {
+  std::align_val_t grain{1};
   void operator()(std::byte* bytes) const;
 };
 using Bytes = std::unique_ptr<std::byte, FreeBytes>;

@@ -318,7 +318,6 @@ absl::Status FolderStore::Delete(std::string_view key) {
     if (error_number == ENOENT || error_number == ENOTDIR || IsFolder(path)) return absl::OkStatus();
     return ErrnoStatus(error_number, action);
   }
-  SyncFolder(path.parent_path());
   return absl::OkStatus();
 }
 

@@ -62,7 +62,7 @@ class ObjectStore {
   virtual absl::StatusOr<std::vector<ObjectInfo>> List(std::string_view prefix, std::string_view start_after,
                                                        size_t limit) = 0;
 
-  // Deleting what is absent is ok.
+  // Deleting what is absent is ok. What was deleted may be there again after a loss of power.
   virtual absl::Status Delete(std::string_view key) = 0;
 
   // A local file with the content, for libraries that read files themselves. The store keeps it; valid as long as the

@@ -47,14 +47,15 @@ struct QueueConfig {
 
 // Relative paths are meant from the home. Each member is a key of the file: docs/configuration.md.
 struct Config {
-  ImageLimits image;                                             // [image] max_pixels, max_bytes, max_aspect
-  std::vector<std::string> features = {"deep", "color", "pdq"};  // [features] types: what is computed of every image
-  std::vector<std::string> models;                               // [deep] models: the first one answers queries
-  std::optional<Precision> precision;                            // [deep] precision: none means each model card's own
-  Executor executor = Executor::kAuto;                           // [deep] executor
-  std::string vocabulary{kDefaultVocabulary};                    // [local] vocabulary
-  size_t code_bits = 1024;                                       // [deep] code_bits: 0 means the layer's own dimension
-  size_t shard_images = 200'000;  // [fingerprint] shard_images: images in a shard at most
+  ImageLimits image;  // [image] max_pixels, max_bytes, max_aspect
+  std::vector<std::string> features = {"deep", "color", "pdq",
+                                       "local"};  // [features] types: what is computed of every image
+  std::vector<std::string> models;                // [deep] models: the first one answers queries
+  std::optional<Precision> precision;             // [deep] precision: none means each model card's own
+  Executor executor = Executor::kAuto;            // [deep] executor
+  std::string vocabulary{kDefaultVocabulary};     // [local] vocabulary
+  size_t code_bits = 1024;                        // [deep] code_bits: 0 means the layer's own dimension
+  size_t shard_images = 200'000;                  // [fingerprint] shard_images: images in a shard at most
   // [fingerprint] chunk_seconds: what one worker should take for a chunk, by the rates measured here before.
   double chunk_seconds = 1800;
   std::optional<size_t> chunk_images;  // [fingerprint] chunk_images: images in a chunk, whatever was measured
