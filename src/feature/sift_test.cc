@@ -196,8 +196,9 @@ TEST(ExtractLocal, FindsNothingWhereThereIsNothing) {
                                       {10u, 20'000u},
                                       {512u, 384u},
                                       {600u, 600u}}) {
-    for (const double value : {0.0, 255.0, 77.0}) {
-      const auto features = ExtractLocal(Paint(width, height, [&](double, double) { return value; }));
+    for (const uint8_t value : {0, 255, 77}) {
+      const std::vector<uint8_t> flat(size_t{3} * width * height, value);
+      const auto features = ExtractLocal(Pixels{width, height, flat, width, height});
       ASSERT_TRUE(features.ok()) << width << " x " << height;
       EXPECT_EQ(features->size(), 0u);
       EXPECT_TRUE(features->descriptors.empty());
