@@ -138,7 +138,8 @@ void AddEvalCommand(Program& program) {
   command->add_option("--labels", flags->labels, "Instead: a file of JSON lines with image and label");
   command->add_option("--field", flags->field, "Name of the label in those lines");
   command->add_option("--model", flags->models, "A model to judge; repeatable; default: the default model");
-  command->add_option("--layer", flags->layer, "Layer of the models, instead of the cards'");
+  command->add_option("--layer", flags->layer,
+                      "Layer of the models, instead of the cards'; fc6+fc8 combines the scores of two");
   command->add_option("--fit", flags->fit, "How pictures are fitted, instead of the cards' way")
       ->check(CLI::IsMember({"crop", "mild", "pad", "stretch"}));
   command->add_option("--code-bits", flags->code_bits, "Lengths of the binary codes, like 256,512,1024")

@@ -33,13 +33,41 @@ std::optional<Region> Clip(const Region& region, const Pixels& pixels) {
                 static_cast<int32_t>(bottom - top)};
 }
 
+// "fc6+fc8" as a list.
+std::vector<std::string> LayersOf(const std::string& layer) {
+  std::vector<std::string> layers;
+  for (size_t begin = 0; begin < layer.size();) {
+    const size_t end = std::min(layer.find('+', begin), layer.size());
+    layers.push_back(layer.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return layers;
+}
+
+// Each layer's part of a vector to length 1; zeros stay zeros.
+void NormaliseParts(std::span<const size_t> sizes, std::span<float> vector) {
+  for (const size_t size : sizes) {
+    const std::span<float> part = vector.first(size);
+    vector = vector.subspan(size);
+    double squares = 0;
+    for (const float value : part) squares += double{value} * value;
+    if (squares == 0) continue;
+    const auto scale = static_cast<float>(1 / std::sqrt(squares));
+    for (float& value : part) value *= scale;
+  }
+}
+
 }  // namespace
 
 FeatureKey DeepFeatureKey(const ModelCard& card, const DeepOptions& options) {
   ModelCard used = card;
   used.input.fit = FitName(options.fit.value_or(FitOf(card)));
-  return FeatureKey::Of("deep." + card.name, CanonicalModelDescription(used, options.layer, options.precision) +
-                                                 "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
+  const std::vector<std::string> layers = LayersOf(options.layer);
+  std::string description =
+      CanonicalModelDescription(used, layers.empty() ? std::string() : layers.front(), options.precision);
+  for (size_t i = 1; i < layers.size(); ++i) description += "and=" + card.TensorOf(layers[i]) + "\n";
+  return FeatureKey::Of("deep." + card.name,
+                        description + "precision=f16\nrevision=" + std::to_string(kRevision) + "\n");
 }
 
 absl::StatusOr<std::unique_ptr<DeepExtractor>> DeepExtractor::Create(const ModelFiles& model,
@@ -48,7 +76,7 @@ absl::StatusOr<std::unique_ptr<DeepExtractor>> DeepExtractor::Create(const Model
   model_options.threads = options.threads;
   model_options.executor = options.executor;
   model_options.precision = options.precision;
-  if (!options.layer.empty()) model_options.layers = {options.layer};
+  model_options.layers = LayersOf(options.layer);
   LIKENESS_ASSIGN_OR_RETURN(auto loaded, LoadModel(model.weights_path, model.card, model_options));
   return std::make_unique<DeepExtractor>(model.card, std::move(loaded), options);
 }
@@ -85,6 +113,9 @@ void DeepExtractor::Prepare(const Pixels& pixels, const std::optional<Region>& r
 
 absl::Status DeepExtractor::Extract(std::span<const float> tensors, size_t count, std::span<float> vectors) const {
   LIKENESS_RETURN_IF_ERROR(model_->Run(tensors, count, vectors));
+  if (const std::vector<size_t> sizes = model_->layer_sizes(); sizes.size() > 1) {
+    for (size_t i = 0; i < count; ++i) NormaliseParts(sizes, vectors.subspan(i * dimension(), dimension()));
+  }
   for (float& value : vectors) {
     if (std::isnan(value)) return absl::InternalError("the model gave a value that is not a number");
     value = std::clamp(value, -kLargestHalf, kLargestHalf);

@@ -20,7 +20,9 @@
 namespace likeness {
 
 struct DeepOptions {
-  std::string layer = {};                   // empty: the card's default
+  // Empty: the card's default. Several joined by '+', like "fc6+fc8", are read from one pass; each is brought to length
+  // 1, so that the cosine of two such vectors is the mean of the layers' (paper, section 3: combined scores).
+  std::string layer = {};
   size_t threads = 1;                       // that one Extract may use
   std::optional<Fit> fit = {};              // overrides the card's
   std::optional<Precision> precision = {};  // overrides the card's
@@ -61,8 +63,8 @@ class DeepExtractor {
   // when nothing is left; always finite. REQUIRES: pixels are not empty
   void Prepare(const Pixels& pixels, const std::optional<Region>& region, std::span<float> tensor) const;
 
-  // Vectors as the network gives them, not normalised; values beyond the range of f16 are brought to its ends.
-  // Errors: those of Model::Run; Internal when the network gives a NaN.
+  // Vectors as the network gives them, not normalised unless they are of several layers; values beyond the range of f16
+  // are brought to its ends. Errors: those of Model::Run; Internal when the network gives a NaN.
   absl::Status Extract(std::span<const float> tensors, size_t count, std::span<float> vectors) const;
 
  private:

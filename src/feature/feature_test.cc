@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "feature/binarizer.h"
 #include "feature/deep.h"
+#include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
 namespace likeness {
@@ -68,6 +69,36 @@ TEST(DeepExtractor, LaysChannelsOutAsTheCardSays) {
     EXPECT_EQ(tensor[i + 1], 127.f);
     EXPECT_EQ(tensor[i + 2], 77.5f);
   }
+}
+
+TEST(DeepExtractor, SeveralLayersCountAlike) {
+  const ScratchFolder scratch;
+  const ModelFiles model = *InstallTinyModel(scratch.path(), "tiny");
+  const auto whole = *DeepExtractor::Create(model, {.layer = "features+logits"});
+  const auto features = *DeepExtractor::Create(model, {.layer = "features"});
+  const auto logits = *DeepExtractor::Create(model, {.layer = "logits"});
+  EXPECT_EQ(whole->dimension(), features->dimension() + logits->dimension());
+  EXPECT_NE(whole->key(), features->key());
+  EXPECT_NE(whole->key(), DeepFeatureKey(model.card, {.layer = "logits+features"}));
+
+  const Pixels pictures[] = {Plain(20, 20, {250, 10, 30}), Plain(20, 20, {20, 200, 90})};
+  const auto cosine = [&](const DeepExtractor& extractor) {
+    std::vector<float> tensors(2 * extractor.tensor_size()), vectors(2 * extractor.dimension());
+    for (size_t i = 0; i < 2; ++i) {
+      extractor.Prepare(pictures[i], std::nullopt,
+                        std::span(tensors).subspan(i * extractor.tensor_size(), extractor.tensor_size()));
+    }
+    EXPECT_TRUE(extractor.Extract(tensors, 2, vectors).ok());
+    double dot = 0, a = 0, b = 0;
+    for (size_t i = 0; i < extractor.dimension(); ++i) {
+      const double x = vectors[i], y = vectors[extractor.dimension() + i];
+      dot += x * y;
+      a += x * x;
+      b += y * y;
+    }
+    return dot / std::sqrt(a * b);
+  };
+  EXPECT_NEAR(cosine(*whole), (cosine(*features) + cosine(*logits)) / 2, 1e-3);
 }
 
 TEST(DeepExtractor, ClipsRegionsAndIgnoresThoseOutside) {
