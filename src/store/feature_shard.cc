@@ -12,6 +12,8 @@
 namespace likeness {
 namespace {
 
+constexpr size_t kBufferBytes = 64 << 10;
+
 using nlohmann::json;
 
 constexpr char kFormat[] = "likeness.feature-shard";
@@ -78,21 +80,34 @@ absl::Status SealRows(const FeatureShardInfo& info, std::span<const ShardRow> ro
 
   LIKENESS_ASSIGN_OR_RETURN(const auto out, open(std::move(specs), metadata));
   const std::string no_value(row_bytes, '\0');
+  std::string buffer;  // rows are small: they are handed on many at once
   for (const TensorSpec& spec : out->order()) {
-    const auto put = [&](const auto& value) { return out->Append(spec.name, std::as_bytes(std::span(&value, 1))); };
-    if (spec.name == "offsets") LIKENESS_RETURN_IF_ERROR(out->Append(spec.name, std::as_bytes(std::span(offsets))));
+    const auto put = [&buffer](std::span<const std::byte> bytes) { buffer.append(AsText(bytes)); };
+    const auto flush = [&] {
+      const absl::Status appended = out->Append(spec.name, AsBytes(buffer));
+      buffer.clear();
+      return appended;
+    };
+    if (spec.name == "offsets") {
+      LIKENESS_RETURN_IF_ERROR(out->Append(spec.name, std::as_bytes(std::span(offsets))));
+      continue;
+    }
     for (const ShardRow& row : rows) {
       if (spec.name == "signatures") {
-        LIKENESS_RETURN_IF_ERROR(out->Append(spec.name, row.signature.bytes));
+        put(row.signature.bytes);
       } else if (spec.name == "sizes") {
-        LIKENESS_RETURN_IF_ERROR(put(std::array<int32_t, 2>{row.size.width, row.size.height}));
+        const int32_t sides[] = {row.size.width, row.size.height};
+        put(std::as_bytes(std::span(sides)));
       } else if (spec.name == "status") {
-        LIKENESS_RETURN_IF_ERROR(put(StatusOf(row, reasons)));
+        const uint8_t status[] = {StatusOf(row, reasons)};
+        put(std::as_bytes(std::span(status)));
       } else if (spec.name == "values") {
         const bool blank = !info.layout.ragged && !row.failure.empty();
-        LIKENESS_RETURN_IF_ERROR(out->Append(spec.name, blank ? AsBytes(no_value) : row.value));
+        put(blank ? AsBytes(no_value) : row.value);
       }
+      if (buffer.size() >= kBufferBytes) LIKENESS_RETURN_IF_ERROR(flush());
     }
+    LIKENESS_RETURN_IF_ERROR(flush());
   }
   return out->Seal();
 }
@@ -112,18 +127,30 @@ SafetensorsOpener IntoFile(const std::filesystem::path& path) {
 // The rows of all parts, sorted, each image once.
 absl::StatusOr<std::vector<ShardRow>> MergeRows(std::span<const FeatureShard> parts) {
   if (parts.empty()) return absl::InvalidArgumentError("there are no parts to join");
-  std::vector<ShardRow> rows;
+  std::vector<const FeatureShard*> order;
+  size_t most = 0;
   for (const FeatureShard& part : parts) {
+    order.push_back(&part);
+    most += part.size();
+  }
+  std::ranges::sort(
+      order, {}, [](const FeatureShard* part) { return part->size() == 0 ? Signature() : part->signatures().front(); });
+  std::vector<ShardRow> rows;
+  rows.reserve(most);
+  for (const FeatureShard* one : order) {
+    const FeatureShard& part = *one;
     if (part.info() != parts[0].info()) return absl::InvalidArgumentError("the parts to join are not of one cell");
     for (size_t i = 0; i < part.size(); ++i) {
       rows.push_back({part.signatures()[i], part.image_size(i), part.failure(i),
                       part.has_value(i) ? part.value(i) : std::span<const std::byte>()});
     }
   }
-  std::ranges::sort(rows, [](const ShardRow& a, const ShardRow& b) {
+  const auto before = [](const ShardRow& a, const ShardRow& b) {
     const auto known = std::tie(a.signature, a.failure) <=> std::tie(b.signature, b.failure);
     return known != 0 ? known < 0 : std::ranges::lexicographical_compare(a.value, b.value);
-  });
+  };
+  // Parts are sorted within, and mostly hold ranges of their own.
+  if (!std::ranges::is_sorted(rows, before)) std::ranges::sort(rows, before);
   const auto doubles = std::ranges::unique(rows, {}, &ShardRow::signature);
   rows.erase(doubles.begin(), doubles.end());
   return rows;
