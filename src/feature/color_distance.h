@@ -21,8 +21,8 @@ float ColorDistance(std::span<const SalientColor> a, std::span<const SalientColo
 float ColorDistanceBound(std::span<const SalientColor> a, std::span<const SalientColor> b);
 
 // Units of L*a*b*, with lightness scaled by kLightnessWeight, beyond which colors are equally unlike.
-inline constexpr float kFarApart = 30;
-inline constexpr float kLightnessWeight = 0.5f;
+inline constexpr float kFarApart = 18;
+inline constexpr float kLightnessWeight = 0.35f;
 
 // Signatures laid out for ranking: most are put aside by the bound, several at once. Reading: any thread.
 class ColorIndex {
