@@ -52,24 +52,26 @@ function query(parameters) {
 
 export const images = ({offset, limit, text, board}, signal) => json(`/v1/images${query({offset, limit, text, board})}`, {signal});
 export const image = (signature, signal) => json(`/v1/images/${signature}`, {signal});
+export const colors = (signature, signal) => json(`/v1/images/${signature}/colors`, {signal});
 export const boards = (signal) => json('/v1/boards', {signal});
 export const status = (signal) => json('/v1/status', {signal});
 
 export const pixelsAddress = (signature) => `/v1/images/${signature}/pixels`;
 export const thumbnailAddress = (signature, size) => `/v1/images/${signature}/thumbnail?size=${size}`;
 
-function options({k, region, text, board}) {
+function options({k, region, color, text, board}) {
   const out = {k};
+  if (color) out.color = color;
   if (region) out.region = region;
   if (text) out.text = text;
   if (board) out.board = board;
   return out;
 }
 
-// Searches with a picture of the collection.
+// Searches with a picture of the collection; without one (''), for the color alone.
 export const searchSignature = (signature, what, signal) => json('/v1/search', {
   method: 'POST', signal, headers: {'Content-Type': 'application/json'},
-  body: JSON.stringify({signature, ...options(what)}),
+  body: JSON.stringify({...(signature ? {signature} : {}), ...options(what)}),
 });
 
 // Searches with a file of the user.

@@ -10,7 +10,7 @@ import {takePictures} from './intake.js';
 import {takeKeys} from './keys.js';
 import {notice, showError} from './notice.js';
 import {QueryPanel} from './query.js';
-import {address, isSearch, kHome, parse} from './route.js';
+import {address, hasPicture, isSearch, kHome, parse} from './route.js';
 import {Search} from './search.js';
 import {PagedSource} from './source.js';
 import {openStatus} from './status.js';
@@ -61,7 +61,7 @@ function render(next, place) {
   byId('search').hidden = !isSearch(route);
   if (isSearch(route)) showSearch(before, place);
   else showBrowse(place);
-  document.title = isSearch(route) ? 'Looks like this · Likeness' : [route.text, 'Likeness'].filter(Boolean).join(' · ');
+  document.title = isSearch(route) ? (hasPicture(route) ? 'Looks like this · Likeness' : 'In this color · Likeness') : [route.text, 'Likeness'].filter(Boolean).join(' · ');
   if (route.show) detail.open(route.show, hitOf(route.show));
   else detail.close();
 }
@@ -71,7 +71,7 @@ const hitOf = (signature) => (isSearch(route) && answers.source?.items?.find((hi
 function showSearch(before, place) {
   const key = Search.key(route);
   const query = route.signature || route.upload;
-  panel.show(query, {signature: route.signature, file: fileOf(route), region: route.region});
+  panel.show(query, {signature: route.signature, file: fileOf(route), region: route.region, color: route.color});
   if (key === searchShown && !byId('answer-note').childElementCount) { answers.refresh(); if (place) scrollTo(0, place.y ?? 0); return; }
   if (query !== (before.signature || before.upload)) { search.reset(); scrollTo(0, 0); }
   searchShown = key;
@@ -127,7 +127,7 @@ function searchFile(file) {
 search.onhome = goHome;
 search.onclear = clearFilter;
 search.onanswer = (answer, asked) => {
-  panel.setSize(answer.query.width, answer.query.height);
+  if (answer.query.signature) panel.setSize(answer.query.width, answer.query.height);
   if (!asked.upload || route.upload !== asked.upload) return;
   // The server has named the file: from now on the address can be shared, if the collection has the picture.
   const file = fileOf(asked);
@@ -141,6 +141,7 @@ search.onanswer = (answer, asked) => {
 };
 
 panel.onregion = (region) => go({...route, region});
+panel.oncolor = (color) => go({...route, color});
 panel.ondetail = () => go({...route, show: route.signature});
 panel.onclose = goHome;
 panel.onboard = detail.onboard = (board) => go({...kHome, board});
@@ -149,6 +150,7 @@ browse.ondetail = answers.ondetail = (item) => go({...route, show: item.signatur
 browse.onfirst = (index) => { firstInView = index; };
 browse.oncut = (n) => toast(`The grid shows the first ${count(n)} pictures; narrow it by words or a board to see others.`);
 detail.onsearch = (signature) => go(searchRoute(signature));
+detail.oncolor = (color) => go({...kHome, color, text: route.text, board: route.board});
 detail.onclose = () => {
   if (!route.show) return;
   if (history.state?.opened) history.back();
@@ -181,7 +183,9 @@ takeKeys({
     if (target.id === 'text') {
       if (target.value) { target.value = ''; filterNow(); } else target.blur();
     } else if (isSearch(route)) {
-      if (panel.hasRegion) panel.clearRegion(); else goHome();
+      if (panel.hasRegion) panel.clearRegion();
+      else if (hasPicture(route) && route.color) go({...route, color: ''});
+      else goHome();
     } else if (document.activeElement !== document.body) document.activeElement.blur();
   },
 });

@@ -1,9 +1,10 @@
 // The detail view of one picture: its pixels, why it was found, its pins, its features, and the file's facts.
-// Callbacks: onsearch(signature), onboard(board), onclose() when the user closes it.
+// Callbacks: onsearch(signature), oncolor(color), onboard(board), onclose() when the user closes it.
 
-import {image, pixelsAddress, thumbnailAddress} from './api.js';
+import {colors, image, pixelsAddress, thumbnailAddress} from './api.js';
+import {paletteBar} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
-import {bytes, caption, count, score} from './format.js';
+import {bytes, caption, count, percent, score} from './format.js';
 import {showError} from './notice.js';
 import {load, unload} from './picture.js';
 import {scoreBar} from './tile.js';
@@ -17,7 +18,7 @@ const list = (rows) => el('dl', {class: 'facts-list'},
 export class Detail {
   constructor(dialog) {
     this.dialog = dialog;
-    this.onsearch = this.onboard = this.onclose = () => {};
+    this.onsearch = this.oncolor = this.onboard = this.onclose = () => {};
     this.signature = '';
     this.img = null;
     dialog.addEventListener('close', () => { this.#forget(); if (!this.quiet) this.onclose(); this.quiet = false; });
@@ -37,7 +38,9 @@ export class Detail {
     this.abort = abort;
     try {
       const found = await image(signature, abort.signal);
-      if (this.abort === abort) this.#fill(body, found, hit);
+      if (this.abort !== abort) return;
+      this.#fill(body, found, hit);
+      this.#colors(body, signature, abort);
     } catch (error) {
       if (error.name === 'AbortError' || this.abort !== abort) return;
       showError(body, error, {retry: () => { this.signature = ''; this.open(signature, hit); }, tried: Infinity});
@@ -68,8 +71,10 @@ export class Detail {
         el('h2', {id: 'detail-title'}, caption(found)),
         el('p', {class: 'actions'}, el('button', {type: 'button', class: 'primary', autofocus: true, onclick: () => this.onsearch(found.signature)}, 'Search like this')),
         e && el('section', {class: 'why'}, el('h3', {}, 'Why it is here'), scoreBar(hit.score), list([
-          ['Bits that differ', `${count(e.hamming_bits)} of ${count(e.code_bits)}`],
-          ['Cosine', score(e.cosine)], ['Feature', e.feature]])),
+          ['Bits that differ', e.code_bits && `${count(e.hamming_bits)} of ${count(e.code_bits)}`],
+          ['Cosine', e.code_bits && score(e.cosine)],
+          ['Color', e.color && `${percent(e.color.match)} of it`], ['Feature', e.feature]])),
+        el('section', {class: 'colors', hidden: true}),
         el('section', {}, el('h3', {}, found.pins.length === 1 ? 'Pin' : `Pins (${count(found.pins.length)})`),
           found.pins.length ? el('ul', {class: 'pins'}, ...found.pins.map((pin) => this.#pin(pin))) : el('p', {class: 'muted'}, 'Nobody pinned it.')),
         el('section', {}, el('h3', {}, 'Features'), found.features.length ?
@@ -79,6 +84,18 @@ export class Detail {
           ['Size', `${count(found.width)} × ${count(found.height)} pixels`], ['Format', `${found.format.toUpperCase()}, ${bytes(found.bytes)}`],
           ['First seen', found.epoch], ['Source', found.source], ['Signature', el('code', {}, found.signature)]]))));
     body.querySelector('.primary').focus({focusVisible: false});
+  }
+
+  // The palette comes after the rest; a picture without one has no such section.
+  async #colors(body, signature, abort) {
+    try {
+      const found = (await colors(signature, abort.signal)).colors;
+      const host = body.querySelector('.colors');
+      if (this.abort !== abort || !found.length) return;
+      host.replaceChildren(el('h3', {}, 'Colors'), paletteBar(found, (color) => this.oncolor(color)),
+        el('p', {class: 'muted'}, 'Click a color to find everything in it.'));
+      host.hidden = false;
+    } catch { /* the picture is shown all the same */ }
   }
 
   #pin(pin) {

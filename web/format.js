@@ -25,3 +25,6 @@ export function caption(item) {
   return item.description || pin?.description || item.board_title || pin?.board_title || source ||
       `Picture, ${item.width} by ${item.height} pixels`;
 }
+
+// Of a share in [0, 1].
+export const percent = (share) => `${Math.round(100 * share)} %`;

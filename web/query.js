@@ -1,7 +1,8 @@
 // The panel of the query picture: the picture with its region, what is known of it, and what can be done with it.
-// Callbacks: onregion(region or null), ondetail(), onclose(), onboard(board).
+// Callbacks: onregion(region or null), oncolor(color or ''), ondetail(), onclose(), onboard(board).
 
 import {image, thumbnailAddress} from './api.js';
+import {ColorTool} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
 import {plural} from './format.js';
 import {load, unload} from './picture.js';
@@ -10,7 +11,7 @@ import {RegionTool} from './region.js';
 export class QueryPanel {
   constructor(host) {
     this.host = host;
-    this.onregion = this.ondetail = this.onclose = this.onboard = () => {};
+    this.onregion = this.oncolor = this.ondetail = this.onclose = this.onboard = () => {};
     this.key = '';
     this.blob = '';
     this.img = el('img', {alt: 'Query picture', draggable: 'false'});
@@ -22,17 +23,29 @@ export class QueryPanel {
                                       onclick: () => this.toggleRegion()}, icon('region'), el('span', {}, 'Select a region'));
     this.detailButton = el('button', {type: 'button', class: 'plain', onclick: () => this.ondetail()}, 'Details');
     this.facts = el('div', {class: 'facts'});
+    this.colors = new ColorTool((color) => this.oncolor(color));
+    this.swatch = el('div', {class: 'wanted', hidden: true});
+    this.title = el('h1', {}, 'Looks like this');
+    this.frame = el('div', {class: 'frame-box'}, this.stage);
+    this.actions = el('div', {class: 'actions'}, this.regionButton, this.detailButton);
     host.append(
       el('div', {class: 'query-head'},
          el('button', {type: 'button', class: 'round', 'aria-label': 'Back to all pictures', title: 'All pictures (Esc)', onclick: () => this.onclose()}, icon('back')),
-         el('h1', {}, 'Looks like this')),
-      el('div', {class: 'frame-box'}, this.stage), this.hint,
-      el('div', {class: 'actions'}, this.regionButton, this.detailButton), this.facts);
+         this.title),
+      this.swatch, this.frame, this.hint, this.actions, this.colors.host, this.facts);
     this.img.addEventListener('load', () => { if (!this.tool.size) this.#shape(this.img.naturalWidth, this.img.naturalHeight); });
   }
 
-  // Shows a picture of the collection or a file; `key` names it, the same key again only sets the region.
-  show(key, {signature, file, region}) {
+  // Shows a picture of the collection or a file; `key` names it, the same key again only sets region and color. Without
+  // either (key is '') the color alone is the question.
+  show(key, {signature, file, region, color}) {
+    const alone = !key;
+    this.colors.set(color, alone);
+    this.title.textContent = alone ? 'In this color' : color ? 'This look, in a color' : 'Looks like this';
+    this.swatch.hidden = !alone;
+    this.swatch.style.backgroundColor = color;
+    for (const part of [this.frame, this.hint, this.actions, this.facts]) part.hidden = alone;
+    if (alone) { this.leave(); return; }
     if (key !== this.key) {
       this.key = key;
       this.tool.size = null;

@@ -6,9 +6,10 @@
 // {x, y, width, height} in pixels of the upright picture.
 
 const kSignature = /^[0-9a-f]{32}$/;
+const kColor = /^#[0-9a-f]{6}$/;
 const kRegion = /^(\d{1,6}),(\d{1,6}),([1-9]\d{0,5}),([1-9]\d{0,5})$/;
 
-export const kHome = Object.freeze({signature: '', upload: '', region: null, text: '', board: '', show: ''});
+export const kHome = Object.freeze({signature: '', upload: '', region: null, color: '', text: '', board: '', show: ''});
 
 // Reads the query string of an address. What is malformed is taken as not set.
 export function parse(search) {
@@ -20,6 +21,8 @@ export function parse(search) {
                  text: from.get('text') ?? '', board: from.get('board') ?? ''};
   if (!route.signature && /^\d+$/.test(from.get('upload') ?? '')) route.upload = from.get('upload');
   if (route.signature || route.upload) route.region = region;
+  const color = (from.get('color') ?? '').toLowerCase();
+  if (kColor.test(color)) route.color = color;
   return route;
 }
 
@@ -28,7 +31,7 @@ export const regionText = (r) => `${r.x},${r.y},${r.width},${r.height}`;
 // The inverse of parse: '/' or '/?signature=...&region=...'.
 export function address(route) {
   const parts = [];
-  for (const name of ['signature', 'upload', 'region', 'text', 'board', 'show']) {
+  for (const name of ['signature', 'upload', 'region', 'color', 'text', 'board', 'show']) {
     if (!route[name]) continue;
     const value = name === 'region' ? regionText(route.region) : encodeURIComponent(route[name]);
     parts.push(`${name}=${value}`);
@@ -36,4 +39,5 @@ export function address(route) {
   return parts.length ? `/?${parts.join('&')}` : '/';
 }
 
-export const isSearch = (route) => Boolean(route.signature || route.upload);
+export const hasPicture = (route) => Boolean(route.signature || route.upload);
+export const isSearch = (route) => hasPicture(route) || Boolean(route.color);

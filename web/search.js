@@ -23,7 +23,7 @@ export class Search {
   }
 
   static key(route) {
-    return JSON.stringify([route.signature || `file ${route.upload}`, route.region && regionText(route.region), route.text, route.board]);
+    return JSON.stringify([route.signature || `file ${route.upload}`, route.region && regionText(route.region), route.color, route.text, route.board]);
   }
 
   // Files an answer under the signature that the server gave to an upload.
@@ -42,7 +42,7 @@ export class Search {
     byId('search').setAttribute('aria-busy', 'true');
     byId('answer-note').replaceChildren();
     try {
-      const what = {k, region: route.region, text: route.text, board: route.board};
+      const what = {k, region: route.region, color: route.color, text: route.text, board: route.board};
       const answer = file ? await searchFile(file, what, abort.signal) : await searchSignature(route.signature, what, abort.signal);
       if (this.abort !== abort) return;
       byId('search').removeAttribute('aria-busy');
@@ -92,8 +92,8 @@ export class Search {
     this.grid.show(new ListSource(answer.results));
     if (n === 0) {
       const narrowed = route.text || route.board;
-      byId('answer-note').replaceChildren(notice('empty', narrowed ? 'Nothing here matches the filter' : 'Nothing to compare with yet',
-        [narrowed ? 'No picture passes the words and the board.' : 'The index has no pictures.'],
+      byId('answer-note').replaceChildren(notice('empty', narrowed ? 'Nothing here matches the filter' : route.color ? 'Nothing in this color' : 'Nothing to compare with yet',
+        [narrowed ? 'No picture passes the words and the board.' : route.color ? 'No picture has this color.' : 'The index has no pictures.'],
         narrowed ? [['Clear the filter', this.onclear]] : []));
     }
     byId('more').replaceChildren(n === k && k < kMost ? el('button', {type: 'button', class: 'plain', onclick: (event) => {

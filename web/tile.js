@@ -1,8 +1,9 @@
 // One picture of a grid: a link that searches with it, its caption, and a button for its details.
 
 import {thumbnailAddress} from './api.js';
+import {paletteStrip} from './color.js';
 import {el, icon} from './dom.js';
-import {caption, score} from './format.js';
+import {caption, percent, score} from './format.js';
 import {load, thumbnailSize, unload} from './picture.js';
 
 // A score as a bar and a number. Scores below zero show an empty bar.
@@ -18,6 +19,10 @@ function words(item) {
               item.board_title && item.board_title !== caption(item) && el('span', {class: 'line small'}, item.board_title));
   }
   const e = item.evidence;
+  if (e.color) {
+    return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `How much of it has the color: ${percent(e.color.match)}`},
+      paletteStrip(e.color.palette), el('span', {}, `${percent(e.color.match)} in this color`)), el('span', {class: 'line'}, caption(item)));
+  }
   return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `${e.feature}: ${e.hamming_bits} of ${e.code_bits} bits differ, cosine ${score(e.cosine)}`},
     el('span', {}, `${e.hamming_bits}/${e.code_bits} bits`), el('span', {}, `cos ${score(e.cosine)}`)), el('span', {class: 'line'}, caption(item)));
 }

@@ -14,16 +14,27 @@ struct SearchFlags {
   std::string picture;
   std::string region;
   size_t k = 10;
+  std::string color;
+  double color_weight = 0.5;
   PinFilter filter;
 };
 
 std::string Text(const SearchAnswer& answer) {
   std::string text;
   for (const SearchAnswer::Result& result : answer.results) {
+    const Evidence& evidence = result.hit.evidence;
     char line[64];
-    std::snprintf(line, sizeof(line), "%6.3f  %4u/%u bits  ", static_cast<double>(result.hit.score.value),
-                  result.hit.evidence.distance.bits, result.hit.evidence.code_bits);
-    text += line + result.hit.signature.Hex() + "  " + result.source + "\n";
+    std::snprintf(line, sizeof(line), "%6.3f  ", static_cast<double>(result.hit.score.value));
+    text += line;
+    if (evidence.code_bits > 0) {
+      std::snprintf(line, sizeof(line), "%4u/%u bits  ", evidence.distance.bits, evidence.code_bits);
+      text += line;
+    }
+    if (evidence.plain) {
+      std::snprintf(line, sizeof(line), "color %.2f  ", static_cast<double>(evidence.plain->match));
+      text += line;
+    }
+    text += result.hit.signature.Hex() + "  " + result.source + "\n";
   }
   if (answer.results.empty()) text = "nothing found\n";
   return text;
@@ -38,10 +49,20 @@ absl::StatusOr<CommandOutput> RunSearch(const CommonFlags& common, const SearchF
     request.region = Region::Parse(flags.region);
     if (!request.region) return absl::InvalidArgumentError("--region must be x,y,w,h in pixels, like 10,20,200,150");
   }
+  if (!flags.color.empty()) {
+    const std::optional<ColorQuery> color = ColorQuery::Parse(flags.color);
+    if (!color) {
+      return absl::InvalidArgumentError("--color must be #rrggbb or a name such as red or \"navy blue\", not " +
+                                        flags.color);
+    }
+    request.color = ColorWish{*color, static_cast<float>(flags.color_weight)};
+  }
   std::string bytes;
   std::error_code error;
-  if (const auto signature = Signature::Parse(flags.picture);
-      signature && !std::filesystem::exists(flags.picture, error)) {
+  if (flags.picture.empty()) {
+    if (!request.color) return absl::InvalidArgumentError("give a picture, or a color with --color");
+  } else if (const auto signature = Signature::Parse(flags.picture);
+             signature && !std::filesystem::exists(flags.picture, error)) {
     request.signature = signature;
   } else {
     LIKENESS_ASSIGN_OR_RETURN(bytes, ReadFile(flags.picture, home->config().image.max_bytes));
@@ -63,10 +84,14 @@ void AddSearchCommand(Program& program) {
   auto flags = std::make_shared<SearchFlags>();
   CLI::App* command = program.Add("search", "Find what looks like a picture",
                                   [&program, flags] { return RunSearch(program.flags, *flags); });
-  command->add_option("picture", flags->picture, "A picture file, or the signature of an image of the collection")
-      ->required();
+  command->add_option("picture", flags->picture,
+                      "A picture file, or the signature of an image of the collection; may be left out with --color");
   command->add_option("-k,--k", flags->k, "Hits wanted, 1 to 1000")->check(CLI::Range(1, 1000))->capture_default_str();
   command->add_option("--region", flags->region, "Part of the picture to look for: x,y,w,h in pixels");
+  command->add_option("--color", flags->color, "Wanted color, #rrggbb or a name: with a picture, the same look in it");
+  command->add_option("--color-weight", flags->color_weight, "Share of the color in the score, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command->add_option("--board", flags->filter.board, "Only images pinned on this board");
   command->add_option("--text", flags->filter.text, "Only images whose descriptions have words that begin so");
 }

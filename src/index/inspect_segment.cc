@@ -19,6 +19,16 @@ absl::StatusOr<std::string> InspectSegment(std::span<const std::byte> bytes) {
                         {"dimension", column.shape.dimension},
                         {"documents", present}});
   }
+  for (const FeatureKey& key : segment->plain_features()) {
+    const PlainColumn& column = *segment->plain(key);
+    size_t present = 0;
+    for (size_t doc = 0; doc < column.doc_count; ++doc)
+      present += column.has(DocId(static_cast<uint32_t>(doc))) ? 1 : 0;
+    features.push_back({{"feature", key.ToString()},
+                        {"row_bytes", column.shape.row_bytes},
+                        {"ragged", column.shape.ragged},
+                        {"documents", present}});
+  }
   for (const Segment::Section& section : segment->sections()) {
     sections.push_back({{"name", section.name},
                         {"feature", section.feature},

@@ -119,6 +119,7 @@ absl::StatusOr<std::shared_ptr<const Segment>> Segment::Open(std::span<const std
   LIKENESS_ASSIGN_OR_RETURN(segment->sizes_, ValuesOf<uint32_t>(bytes, *sizes, 2 * header.documents));
   for (const Section& section : segment->sections_) {
     if (section.name == kDeepCodesSection) LIKENESS_RETURN_IF_ERROR(segment->ReadDeepColumn(section));
+    if (section.name == kPlainValuesSection) LIKENESS_RETURN_IF_ERROR(segment->ReadPlainColumn(section));
   }
   return segment;
 }
@@ -150,6 +151,32 @@ absl::Status Segment::ReadDeepColumn(const Section& codes) {
   return absl::OkStatus();
 }
 
+absl::Status Segment::ReadPlainColumn(const Section& values) {
+  const std::optional<FeatureKey> key = FeatureKey::Parse(values.feature);
+  if (!key) return Damaged("section " + values.name + " has no feature");
+  if (values.parameter < 1 || values.parameter > kMaxPlainRowBytes || values.length % values.parameter != 0) {
+    return Damaged("feature " + values.feature + " has rows of an impossible length");
+  }
+  const uint64_t documents = signatures_.size();
+  PlainColumn column;
+  column.shape.row_bytes = static_cast<uint32_t>(values.parameter);
+  column.doc_count = signatures_.size();
+  column.values = bytes_.subspan(values.offset, values.length);
+  if (const Section* const ends = FindSection(kPlainEndsSection, values.feature); ends != nullptr) {
+    column.shape.ragged = true;
+    LIKENESS_ASSIGN_OR_RETURN(column.ends, ValuesOf<uint64_t>(bytes_, *ends, documents));
+  } else if (values.length != documents * values.parameter) {
+    return Damaged("feature " + values.feature + " does not have a row for each document");
+  }
+  if (const Section* const present = FindSection(kPlainPresentSection, values.feature); present != nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(column.present, ValuesOf<uint64_t>(bytes_, *present, (documents + 63) / 64));
+  }
+  const auto at = std::ranges::lower_bound(plain_features_, *key) - plain_features_.begin();
+  plain_features_.insert(plain_features_.begin() + at, *key);
+  plain_.insert(plain_.begin() + at, column);
+  return absl::OkStatus();
+}
+
 absl::Status Segment::VerifySection(const Section& section) const {
   if (Checksum(bytes_.subspan(section.offset, section.length)) == section.checksum) return absl::OkStatus();
   return absl::DataLossError("the checksum of section " + section.name +
@@ -162,6 +189,12 @@ absl::Status Segment::Verify() const {
     if (signatures_[i] <= signatures_[i - 1]) {
       return absl::DataLossError("section signatures does not ascend at document " + std::to_string(i));
     }
+  }
+  for (size_t i = 0; i < plain_.size(); ++i) {
+    const std::span<const uint64_t> ends = plain_[i].ends;
+    const uint64_t rows = plain_[i].values.size() / plain_[i].shape.row_bytes;
+    if (std::ranges::is_sorted(ends) && (ends.empty() || ends.back() == rows)) continue;
+    return absl::DataLossError("the ends of the rows of " + plain_features_[i].ToString() + " make no sense");
   }
   return absl::OkStatus();
 }
@@ -190,6 +223,12 @@ const DeepColumn* Segment::deep(const FeatureKey& key) const {
   const auto found = std::lower_bound(features_.begin(), features_.end(), key);
   if (found == features_.end() || *found != key) return nullptr;
   return &columns_[static_cast<size_t>(found - features_.begin())];
+}
+
+const PlainColumn* Segment::plain(const FeatureKey& key) const {
+  const auto found = std::ranges::lower_bound(plain_features_, key);
+  if (found == plain_features_.end() || *found != key) return nullptr;
+  return &plain_[static_cast<size_t>(found - plain_features_.begin())];
 }
 
 std::optional<std::span<const std::byte>> Segment::section(std::string_view name, std::string_view feature) const {

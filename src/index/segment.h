@@ -12,6 +12,7 @@
 
 #include "base/status.h"
 #include "index/deep_column.h"
+#include "index/plain_column.h"
 #include "types/doc_id.h"
 #include "types/feature_key.h"
 #include "types/signature.h"
@@ -41,7 +42,8 @@ class Segment {
   static absl::StatusOr<std::shared_ptr<const Segment>> Open(std::span<const std::byte> bytes,
                                                              std::shared_ptr<const void> owner = nullptr);
 
-  // Reads every section. Errors: DataLoss naming the section whose checksum is wrong, or signatures that do not ascend.
+  // Reads every section. Errors: DataLoss naming the section whose checksum is wrong, or signatures or ends of rows
+  // that do not ascend.
   absl::Status Verify() const;
   // One of sections(). Errors: DataLoss.
   absl::Status VerifySection(const Section& section) const;
@@ -64,6 +66,10 @@ class Segment {
   // May be null: the segment does not have that feature. Not yours; lives as long as the segment.
   const DeepColumn* deep(const FeatureKey& key) const;
 
+  // The same for the features that are kept as they are.
+  std::span<const FeatureKey> plain_features() const { return plain_features_; }
+  const PlainColumn* plain(const FeatureKey& key) const;
+
   std::span<const std::byte> bytes() const { return bytes_; }
   std::span<const Section> sections() const { return sections_; }
   // The bytes of a section, or nothing where there is none of that name and feature.
@@ -72,6 +78,7 @@ class Segment {
  private:
   Segment() = default;
   absl::Status ReadDeepColumn(const Section& codes);
+  absl::Status ReadPlainColumn(const Section& values);
   const Section* FindSection(std::string_view name, std::string_view feature) const;
 
   std::span<const std::byte> bytes_;
@@ -81,6 +88,8 @@ class Segment {
   std::span<const uint32_t> sizes_;  // [doc_count, 2]
   std::vector<FeatureKey> features_;
   std::vector<DeepColumn> columns_;  // beside features_
+  std::vector<FeatureKey> plain_features_;
+  std::vector<PlainColumn> plain_;  // beside plain_features_
 };
 
 // One JSON object about a segment file, for people: version, documents, features and sections, and for each section

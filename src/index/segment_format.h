@@ -24,8 +24,13 @@ inline constexpr std::string_view kDeepVectorsSection = "deep.vectors";
 inline constexpr std::string_view kDeepNormsSection = "deep.norms";
 inline constexpr std::string_view kDeepPresentSection = "deep.present";
 
+inline constexpr std::string_view kPlainValuesSection = "plain.values";
+inline constexpr std::string_view kPlainEndsSection = "plain.ends";
+inline constexpr std::string_view kPlainPresentSection = "plain.present";
+
 inline constexpr uint32_t kMaxCodeBits = 4096;
 inline constexpr uint32_t kMaxVectorDimension = 65536;
+inline constexpr uint32_t kMaxPlainRowBytes = 65536;
 
 struct SegmentHeader {
   uint64_t magic = kSegmentMagic;

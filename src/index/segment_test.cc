@@ -57,6 +57,89 @@ TEST(Segment, GivesBackWhatWasAdded) {
   for (int i = 0; i < 1000; ++i) EXPECT_EQ(segment->Find(RandomSignature(random)), std::nullopt);
 }
 
+// Plain values of 0 to 3 rows of 8 bytes and of one row of 33; some documents have neither.
+struct PlainShard {
+  explicit PlainShard(size_t documents, uint64_t seed) {
+    Random random(seed);
+    for (size_t i = 0; i < documents; ++i) {
+      Fingerprint one{.signature = RandomSignature(random), .width = 1, .height = 1, .deep = {}, .plain = {}};
+      const auto value = [&random](size_t bytes) {
+        std::string text(bytes, ' ');
+        for (char& c : text) c = static_cast<char>(random.Below(256));
+        return text;
+      };
+      if (i % 5 != 2) one.plain.push_back({features[0].key, value(8 * random.Below(4))});
+      if (i % 3 != 1) one.plain.push_back({features[1].key, value(33)});
+      fingerprints.push_back(std::move(one));
+    }
+    std::ranges::sort(fingerprints, {}, &Fingerprint::signature);
+  }
+  std::vector<std::byte> Seal() const {
+    SegmentWriter writer = *SegmentWriter::Create({}, features);
+    for (const Fingerprint& one : fingerprints) LIKENESS_CHECK(writer.Add(one).ok());
+    return writer.Seal();
+  }
+  std::vector<SegmentWriter::Plain> features{{FeatureKey::Of("color", "1"), {8, true}},
+                                             {FeatureKey::Of("pdq", "1"), {33, false}}};
+  std::vector<Fingerprint> fingerprints;
+};
+
+TEST(SegmentPlain, GivesBackWhatWasAdded) {
+  const PlainShard shard(500, TestSeed());
+  const std::vector<std::byte> file = shard.Seal();
+  const auto segment = *Segment::Open(file);
+  ASSERT_TRUE(segment->Verify().ok()) << segment->Verify();
+  ASSERT_EQ(segment->plain_features().size(), 2u);
+  EXPECT_TRUE(segment->features().empty());
+  for (const SegmentWriter::Plain& feature : shard.features) {
+    const PlainColumn& column = *segment->plain(feature.key);
+    EXPECT_EQ(column.shape, feature.shape);
+    for (uint32_t i = 0; i < segment->doc_count(); ++i) {
+      const Fingerprint::Plain* const want = shard.fingerprints[i].FindPlain(feature.key);
+      ASSERT_EQ(column.has(DocId(i)), want != nullptr);
+      EXPECT_EQ(AsText(column.value(DocId(i))), want == nullptr ? "" : want->value);
+    }
+  }
+  EXPECT_EQ(segment->plain(FeatureKey::Of("color", "2")), nullptr);
+}
+
+TEST(SegmentPlain, RefusesValuesThatAreNotOfTheShape) {
+  const PlainShard shard(0, 1);
+  SegmentWriter writer = *SegmentWriter::Create({}, shard.features);
+  Fingerprint one;
+  one.signature = *Signature::Parse("00112233445566778899aabbccddeeff");
+  for (const auto& [feature, bytes] : {std::pair{0, 7}, {1, 32}, {1, 0}, {1, 66}}) {
+    one.plain = {{shard.features[feature].key, std::string(bytes, 'x')}};
+    EXPECT_TRUE(absl::IsInvalidArgument(writer.Add(one))) << feature << " " << bytes;
+  }
+  EXPECT_EQ(writer.doc_count(), 0u);
+  const FeatureKey key = shard.features[0].key;
+  EXPECT_TRUE(absl::IsInvalidArgument(SegmentWriter::Create({}, {{key, {0, true}}}).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(SegmentWriter::Create({}, {{key, {8, true}}, {key, {8, true}}}).status()));
+}
+
+// Opening does not read sections, so that ends of rows may lie: reading stays within the file, verifying tells.
+TEST(SegmentPlain, SurvivesEndsThatLie) {
+  const PlainShard shard(100, TestSeed());
+  const std::vector<std::byte> file = shard.Seal();
+  const std::string feature = shard.features[0].key.ToString();
+  const std::span<const std::byte> ends = *(*Segment::Open(file))->section("plain.ends", feature);
+  Random random(TestSeed() + 2);
+  for (int round = 0; round < 200; ++round) {
+    std::vector<std::byte> damaged = file;
+    const size_t at = static_cast<size_t>(ends.data() - file.data()) + random.Below(ends.size());
+    damaged[at] ^= std::byte(1 + random.Below(255));
+    const auto segment = *Segment::Open(damaged);
+    EXPECT_TRUE(absl::IsDataLoss(segment->Verify()));
+    const PlainColumn& column = *segment->plain(shard.features[0].key);
+    for (uint32_t i = 0; i < segment->doc_count(); ++i) {
+      const auto value = column.value(DocId(i));
+      EXPECT_TRUE(value.empty() || (value.data() >= column.values.data() &&
+                                    value.data() + value.size() <= column.values.data() + column.values.size()));
+    }
+  }
+}
+
 TEST(Segment, FindsSignaturesThatAreNotSpreadEvenly) {
   SegmentWriter writer = *SegmentWriter::Create({});
   std::vector<Signature> signatures;

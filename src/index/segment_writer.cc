@@ -59,19 +59,34 @@ class Assembly {
   uint32_t sections_ = 0;
 };
 
+// Sorts by key, and refuses what is no key or there twice.
+template <typename T>
+absl::Status SortByKey(std::vector<T>& features) {
+  std::sort(features.begin(), features.end(), [](const T& a, const T& b) { return a.key < b.key; });
+  for (size_t i = 0; i < features.size(); ++i) {
+    const std::string text = features[i].key.ToString();
+    if (FeatureKey::Parse(text) != features[i].key || text.size() > std::numeric_limits<uint16_t>::max()) {
+      return absl::InvalidArgumentError("\"" + text + "\" is not the name of a feature, TYPE/VERSION");
+    }
+    if (i > 0 && features[i - 1].key == features[i].key) {
+      return absl::InvalidArgumentError("feature " + text + " is named twice");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Refused(const Fingerprint& fingerprint, const std::string& reason) {
+  return absl::InvalidArgumentError("image " + fingerprint.signature.Hex() + " " + reason);
+}
+
 }  // namespace
 
-absl::StatusOr<SegmentWriter> SegmentWriter::Create(std::vector<Deep> features) {
-  std::sort(features.begin(), features.end(), [](const Deep& a, const Deep& b) { return a.key < b.key; });
+absl::StatusOr<SegmentWriter> SegmentWriter::Create(std::vector<Deep> features, std::vector<Plain> plain) {
+  LIKENESS_RETURN_IF_ERROR(SortByKey(features));
+  LIKENESS_RETURN_IF_ERROR(SortByKey(plain));
   std::vector<Column> columns;
   for (Deep& deep : features) {
     const std::string text = deep.key.ToString();
-    if (FeatureKey::Parse(text) != deep.key || text.size() > std::numeric_limits<uint16_t>::max()) {
-      return absl::InvalidArgumentError("\"" + text + "\" is not the name of a feature, TYPE/VERSION");
-    }
-    if (!columns.empty() && columns.back().deep.key == deep.key) {
-      return absl::InvalidArgumentError("feature " + text + " is named twice");
-    }
     if (deep.shape.code_bits < 1 || deep.shape.code_bits > kMaxCodeBits || deep.shape.dimension < 1 ||
         deep.shape.dimension > kMaxVectorDimension) {
       return absl::InvalidArgumentError("feature " + text + " has a code of " + std::to_string(deep.shape.code_bits) +
@@ -81,18 +96,19 @@ absl::StatusOr<SegmentWriter> SegmentWriter::Create(std::vector<Deep> features) 
     }
     columns.emplace_back().deep = std::move(deep);
   }
-  return SegmentWriter(std::move(columns));
+  std::vector<PlainValues> values;
+  for (Plain& one : plain) {
+    if (one.shape.row_bytes < 1 || one.shape.row_bytes > kMaxPlainRowBytes) {
+      return absl::InvalidArgumentError("feature " + one.key.ToString() + " has rows of " +
+                                        std::to_string(one.shape.row_bytes) + " bytes; a segment holds 1 to " +
+                                        std::to_string(kMaxPlainRowBytes));
+    }
+    values.emplace_back().plain = std::move(one);
+  }
+  return SegmentWriter(std::move(columns), std::move(values));
 }
 
-absl::Status SegmentWriter::Add(const Fingerprint& fingerprint) {
-  const auto refuse = [&fingerprint](const std::string& reason) {
-    return absl::InvalidArgumentError("image " + fingerprint.signature.Hex() + " " + reason);
-  };
-  if (!signatures_.empty() && fingerprint.signature <= signatures_.back()) {
-    return refuse("does not come after the image before it, " + signatures_.back().Hex());
-  }
-  if (signatures_.size() == std::numeric_limits<uint32_t>::max()) return refuse("is one too many for a segment");
-  std::vector<const DeepCode*> values;  // beside columns_
+absl::Status SegmentWriter::CheckDeep(const Fingerprint& fingerprint, std::vector<const DeepCode*>& values) const {
   for (const Column& column : columns_) {
     const auto found = std::find_if(fingerprint.deep.begin(), fingerprint.deep.end(),
                                     [&](const Fingerprint::Deep& deep) { return deep.key == column.deep.key; });
@@ -101,16 +117,61 @@ absl::Status SegmentWriter::Add(const Fingerprint& fingerprint) {
     if (values.back() == nullptr) continue;
     const DeepCode& value = *values.back();
     if (value.code.size() != shape.words() || value.vector.size() != shape.dimension) {
-      return refuse("has " + std::to_string(64 * value.code.size()) + " bits and " +
-                    std::to_string(value.vector.size()) + " components of " + column.deep.key.ToString() +
-                    ", the segment " + std::to_string(shape.code_bits) + " and " + std::to_string(shape.dimension));
+      return Refused(fingerprint, "has " + std::to_string(64 * value.code.size()) + " bits and " +
+                                      std::to_string(value.vector.size()) + " components of " +
+                                      column.deep.key.ToString() + ", the segment " + std::to_string(shape.code_bits) +
+                                      " and " + std::to_string(shape.dimension));
     }
     if (shape.code_bits % 64 != 0 && value.code.back() >> (shape.code_bits % 64) != 0) {
-      return refuse("has bits beyond the end of its code of " + column.deep.key.ToString());
+      return Refused(fingerprint, "has bits beyond the end of its code of " + column.deep.key.ToString());
     }
   }
+  return absl::OkStatus();
+}
+
+absl::Status SegmentWriter::CheckPlain(const Fingerprint& fingerprint) const {
+  for (const PlainValues& column : plain_) {
+    const Fingerprint::Plain* const found = fingerprint.FindPlain(column.plain.key);
+    if (found == nullptr) continue;
+    const PlainShape& shape = column.plain.shape;
+    const size_t size = found->value.size();
+    if (shape.ragged ? size % shape.row_bytes == 0 : size == shape.row_bytes) continue;
+    return Refused(fingerprint, "has " + std::to_string(size) + " bytes of " + column.plain.key.ToString() +
+                                    ", the segment rows of " + std::to_string(shape.row_bytes));
+  }
+  return absl::OkStatus();
+}
+
+void SegmentWriter::AddPlain(const Fingerprint& fingerprint, size_t doc) {
+  for (PlainValues& column : plain_) {
+    const Fingerprint::Plain* const found = fingerprint.FindPlain(column.plain.key);
+    const PlainShape& shape = column.plain.shape;
+    if (doc % 64 == 0) column.present.push_back(0);
+    if (found != nullptr) {
+      column.present.back() |= uint64_t{1} << (doc % 64);
+      const auto bytes = AsBytes(found->value);
+      column.values.insert(column.values.end(), bytes.begin(), bytes.end());
+    } else {
+      column.complete = false;
+      if (!shape.ragged) column.values.resize(column.values.size() + shape.row_bytes);
+    }
+    if (shape.ragged) column.ends.push_back(column.values.size() / shape.row_bytes);
+  }
+}
+
+absl::Status SegmentWriter::Add(const Fingerprint& fingerprint) {
+  if (!signatures_.empty() && fingerprint.signature <= signatures_.back()) {
+    return Refused(fingerprint, "does not come after the image before it, " + signatures_.back().Hex());
+  }
+  if (signatures_.size() == std::numeric_limits<uint32_t>::max()) {
+    return Refused(fingerprint, "is one too many for a segment");
+  }
+  std::vector<const DeepCode*> values;  // beside columns_
+  LIKENESS_RETURN_IF_ERROR(CheckDeep(fingerprint, values));
+  LIKENESS_RETURN_IF_ERROR(CheckPlain(fingerprint));
 
   const size_t doc = signatures_.size();
+  AddPlain(fingerprint, doc);
   signatures_.push_back(fingerprint.signature);
   sizes_.insert(sizes_.end(), {fingerprint.width, fingerprint.height});
   for (size_t i = 0; i < columns_.size(); ++i) {
@@ -137,6 +198,9 @@ std::vector<std::byte> SegmentWriter::Seal() {
     expected += 1024 + column.vectors.size() + 8 * (column.codes.size() + column.present.size()) +
                 sizeof(float) * column.norms.size();
   }
+  for (const PlainValues& column : plain_) {
+    expected += 1024 + column.values.size() + 8 * (column.ends.size() + column.present.size());
+  }
   Assembly assembly(expected);
   SegmentHeader header{.documents = signatures_.size()};
   header.checksum = Checksum(BytesOf(header).first(offsetof(SegmentHeader, checksum)));
@@ -149,6 +213,16 @@ std::vector<std::byte> SegmentWriter::Seal() {
     assembly.AppendSection(kDeepVectorsSection, feature, column.deep.shape.dimension, column.vectors);
     assembly.AppendSection(kDeepNormsSection, feature, 0, column.norms);
     if (!column.complete) assembly.AppendSection(kDeepPresentSection, feature, 0, column.present);
+    column.present.clear();
+    column.complete = true;
+  }
+  for (PlainValues& column : plain_) {
+    const std::string feature = column.plain.key.ToString();
+    const PlainShape& shape = column.plain.shape;
+    assembly.AppendSection(kPlainValuesSection, feature, shape.row_bytes, column.values);
+    if (shape.ragged) assembly.AppendSection(kPlainEndsSection, feature, 0, column.ends);
+    if (!column.complete) assembly.AppendSection(kPlainPresentSection, feature, 0, column.present);
+    column.ends.clear();
     column.present.clear();
     column.complete = true;
   }

@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "index/deep_column.h"
+#include "index/plain_column.h"
 #include "types/feature_key.h"
 #include "types/fingerprint.h"
 
@@ -23,13 +24,19 @@ class SegmentWriter {
     DeepShape shape;
   };
 
-  // The deep features that the segment will have. Errors: InvalidArgument (two of one key, a key that is not
+  // A feature that is kept as it is.
+  struct Plain {
+    FeatureKey key;
+    PlainShape shape;
+  };
+
+  // The features that the segment will have. Errors: InvalidArgument (two of one key, a key that is not
   // TYPE/VERSION, or a shape out of range).
-  static absl::StatusOr<SegmentWriter> Create(std::vector<Deep> features);
+  static absl::StatusOr<SegmentWriter> Create(std::vector<Deep> features, std::vector<Plain> plain = {});
 
   // Features that the segment does not have are passed over; those that the image does not have are marked so.
   // Errors: InvalidArgument when signatures do not ascend or a code or vector is not of its feature's shape, and then
-  // nothing was added.
+  // nothing was added; the same for a value that is no whole number of rows, or not one row where there must be one.
   absl::Status Add(const Fingerprint& fingerprint);
 
   size_t doc_count() const { return signatures_.size(); }
@@ -47,9 +54,23 @@ class SegmentWriter {
     bool complete = true;  // no document lacks the feature
   };
 
-  explicit SegmentWriter(std::vector<Column> columns) : columns_(std::move(columns)) {}
+  struct PlainValues {
+    Plain plain;
+    std::vector<std::byte> values;
+    std::vector<uint64_t> ends;
+    std::vector<uint64_t> present;
+    bool complete = true;
+  };
 
-  std::vector<Column> columns_;  // sorted by key
+  SegmentWriter(std::vector<Column> columns, std::vector<PlainValues> plain)
+      : columns_(std::move(columns)), plain_(std::move(plain)) {}
+
+  absl::Status CheckDeep(const Fingerprint& fingerprint, std::vector<const DeepCode*>& values) const;
+  absl::Status CheckPlain(const Fingerprint& fingerprint) const;
+  void AddPlain(const Fingerprint& fingerprint, size_t doc);
+
+  std::vector<Column> columns_;     // sorted by key
+  std::vector<PlainValues> plain_;  // sorted by key
   std::vector<Signature> signatures_;
   std::vector<uint32_t> sizes_;
 };

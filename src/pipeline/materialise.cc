@@ -8,6 +8,8 @@
 #include <span>
 
 #include "base/thread_pool.h"
+#include "feature/color.h"
+#include "feature/hash.h"
 #include "index/segment.h"
 #include "index/segment_writer.h"
 #include "kernel/half.h"
@@ -98,12 +100,21 @@ absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, con
   return written;
 }
 
+// How the segment keeps a plain feature; nothing for one that only the fingerprints keep.
+std::optional<PlainShape> PlainShapeOf(const FeatureKey& key) {
+  if (key != ColorFeatureKey() && key != HashFeatureKey()) return std::nullopt;
+  const FeatureLayout layout =
+      key == ColorFeatureKey() ? MakeColorExtractor()->layout() : MakeHashExtractor()->layout();
+  return PlainShape{static_cast<uint32_t>(layout.dimension * DtypeSize(layout.dtype)), layout.ragged};
+}
+
 // Builds and puts the segment of one shard; returns its images.
 absl::StatusOr<uint64_t> BuildSegment(Home& home, const ShardId& shard, const std::string& generation,
-                                      const std::vector<SegmentWriter::Deep>& shapes) {
+                                      const std::vector<SegmentWriter::Deep>& shapes,
+                                      const std::vector<SegmentWriter::Plain>& plain) {
   LIKENESS_ASSIGN_OR_RETURN(const auto path, home.objects().LocalFile(FingerprintKey(generation, shard)));
   LIKENESS_ASSIGN_OR_RETURN(const auto file, FingerprintFile::Open(path));
-  LIKENESS_ASSIGN_OR_RETURN(SegmentWriter writer, SegmentWriter::Create(shapes));
+  LIKENESS_ASSIGN_OR_RETURN(SegmentWriter writer, SegmentWriter::Create(shapes, plain));
   LIKENESS_RETURN_IF_ERROR(file->ForEach([&](Fingerprint fingerprint) { return writer.Add(fingerprint); }));
   const uint64_t images = writer.doc_count();
   const std::vector<std::byte> bytes = writer.Seal();
@@ -153,7 +164,10 @@ absl::StatusOr<bool> Switch(Home& home, Release& release) {
 
 std::string GenerationOf(const std::vector<Release::Feature>& features) {
   std::string content;
-  for (const Release::Feature& feature : features) content += feature.key.ToString() + " " + feature.binarizer + "\n";
+  for (const Release::Feature& feature : features) {
+    // What is kept as it is has columns in the segment: "plain" tells its files from those made before it did.
+    content += feature.key.ToString() + " " + (feature.binarizer.empty() ? "plain" : feature.binarizer) + "\n";
+  }
   return "g" + Sha256Hex(AsBytes(content)).substr(0, 12);
 }
 
@@ -225,8 +239,12 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
                                                       const RunControl& control, const Clock& clock) {
   const std::string generation = GenerationOf(features);
   std::vector<SegmentWriter::Deep> shapes;
+  std::vector<SegmentWriter::Plain> plain;
   for (const Release::Feature& feature : features) {
-    if (feature.binarizer.empty()) continue;
+    if (feature.binarizer.empty()) {
+      if (const auto shape = PlainShapeOf(feature.key)) plain.push_back({feature.key, *shape});
+      continue;
+    }
     LIKENESS_ASSIGN_OR_RETURN(const Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
     shapes.push_back(
         {feature.key, {static_cast<uint32_t>(binarizer.bits()), static_cast<uint32_t>(binarizer.dimension())}});
@@ -246,7 +264,7 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
     if (built) {
       LIKENESS_ASSIGN_OR_RETURN(images, SegmentImages(home, shard, generation));
     } else {
-      LIKENESS_ASSIGN_OR_RETURN(images, BuildSegment(home, shard, generation, shapes));
+      LIKENESS_ASSIGN_OR_RETURN(images, BuildSegment(home, shard, generation, shapes, plain));
       ++report.built.shards;
       report.built.images += images;
     }

@@ -67,6 +67,88 @@ VisualQuery QueryFor(const DeepCode& code, size_t k) {
 
 Hit HitOf(int i, float score) { return {SignatureOf(i), 1, 1, {score}, {kFeature, {0}, kBits, {score}}}; }
 
+const FeatureKey kPlain{"color", "1"};
+
+// Documents whose plain feature is one byte, the match in 255ths; each fifth has none.
+std::shared_ptr<const Segment> MakePlainSegment(std::vector<Document> documents) {
+  std::ranges::sort(documents, {}, &Document::signature);
+  SegmentWriter writer = *SegmentWriter::Create({{kFeature, {kBits, kDimension}}}, {{kPlain, {1, false}}});
+  for (size_t i = 0; i < documents.size(); ++i) {
+    Fingerprint one{documents[i].signature, 10, 20, {{kFeature, documents[i].code}}, {}};
+    if (i % 5 != 4) one.plain.push_back({kPlain, std::string(1, static_cast<char>(i * 37 % 256))});
+    EXPECT_TRUE(writer.Add(one).ok());
+  }
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(writer.Seal());
+  return *Segment::Open(*bytes, bytes);
+}
+
+PlainWish WishFor(float weight) {
+  return {kPlain, weight, [](std::span<const std::byte> value) { return std::to_integer<int>(value[0]) / 255.0f; }};
+}
+
+float MatchOf(const Segment& segment, uint32_t doc) {
+  const PlainColumn& column = *segment.plain(kPlain);
+  return column.has(DocId(doc)) ? std::to_integer<int>(column.value(DocId(doc))[0]) / 255.0f : 0;
+}
+
+TEST(Wish, BlendsWithTheLookAsAFullComparisonDoes) {
+  const std::vector<Document> documents = RandomDocuments(400, 3);
+  const auto segment = MakePlainSegment(documents);
+  for (const float weight : {0.0f, 0.3f, 1.0f}) {
+    VisualQuery query = QueryFor(documents[7].code, 50);
+    query.wish = WishFor(weight);
+    SearchStats stats;
+    const std::vector<Hit> hits = *SearchLeaf(*segment, query, nullptr, stats);
+    ASSERT_THAT(hits, SizeIs(50));
+    std::vector<float> expected;
+    for (uint32_t doc = 0; doc < segment->doc_count(); ++doc) {
+      const DeepColumn& column = *segment->deep(kFeature);
+      const float cosine = static_cast<float>(DotInt8(query.code.vector, column.vector(DocId(doc))) /
+                                              (static_cast<double>(query.code.norm) * column.norm(DocId(doc))));
+      expected.push_back((1 - weight) * cosine + weight * MatchOf(*segment, doc));
+    }
+    std::ranges::sort(expected, std::greater());
+    for (size_t i = 0; i < hits.size(); ++i) {
+      EXPECT_NEAR(hits[i].score.value, expected[i], 1e-5) << weight << " " << i;
+      EXPECT_EQ(hits[i].evidence.plain->match, MatchOf(*segment, segment->Find(hits[i].signature)->value()));
+    }
+  }
+}
+
+TEST(Wish, AloneLooksAtEveryDocumentThatHasTheFeature) {
+  const auto segment = MakePlainSegment(RandomDocuments(3000, 4));
+  VisualQuery query;
+  query.k = 20;
+  query.wish = WishFor(0.5f);
+  DocSet odd(segment->doc_count());
+  for (uint32_t doc = 1; doc < segment->doc_count(); doc += 2) odd.Set(DocId(doc));
+  for (const DocSet* allowed : {static_cast<const DocSet*>(nullptr), static_cast<const DocSet*>(&odd)}) {
+    std::vector<float> expected;
+    for (uint32_t doc = 0; doc < segment->doc_count(); ++doc) {
+      if (allowed == nullptr || allowed->Test(DocId(doc))) expected.push_back(MatchOf(*segment, doc));
+    }
+    std::ranges::sort(expected, std::greater());
+    SearchStats stats;
+    const std::vector<Hit> hits = *SearchLeaf(*segment, query, allowed, stats);
+    EXPECT_TRUE(stats.complete());
+    ASSERT_THAT(hits, SizeIs(20));
+    for (size_t i = 0; i < hits.size(); ++i) EXPECT_EQ(hits[i].score.value, expected[i]);
+  }
+}
+
+TEST(Wish, ASegmentWithoutTheFeatureHasNoHitsForItAlone) {
+  const std::vector<Document> documents = RandomDocuments(30, 5);
+  const auto segment = MakeSegment(documents);
+  VisualQuery query;
+  query.wish = WishFor(0.5f);
+  SearchStats stats;
+  EXPECT_THAT(*SearchLeaf(*segment, query, nullptr, stats), IsEmpty());
+  EXPECT_TRUE(stats.complete());
+  query = QueryFor(documents[0].code, 5);
+  query.wish = WishFor(0.5f);
+  EXPECT_EQ(SearchLeaf(*segment, query, nullptr, stats)->front().evidence.plain->match, 0);
+}
+
 TEST(Leaf, FindsWhatComparingEveryVectorFinds) {
   const std::vector<Document> documents = RandomDocuments(300, 1);
   const auto segment = MakeSegment(documents);

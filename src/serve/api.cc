@@ -47,6 +47,7 @@ std::span<const Api::Route> Api::RouteTable() {
       {{"POST", "/v1/search"}, &Api::Search},
       {{"GET", "/v1/images"}, &Api::ListImages},
       {{"GET", "/v1/images/{signature}"}, &Api::GetImage},
+      {{"GET", "/v1/images/{signature}/colors"}, &Api::GetColors},
       {{"GET", "/v1/images/{signature}/pixels"}, &Api::GetPixels},
       {{"GET", "/v1/images/{signature}/thumbnail"}, &Api::GetThumbnail},
       {{"GET", "/v1/boards"}, &Api::ListBoards},

@@ -67,6 +67,7 @@ class Api {
   ApiResponse Search(const Call& call);
   ApiResponse ListImages(const Call& call);
   ApiResponse GetImage(const Call& call);
+  ApiResponse GetColors(const Call& call);
   ApiResponse GetPixels(const Call& call);
   ApiResponse GetThumbnail(const Call& call);
   ApiResponse ListBoards(const Call& call);

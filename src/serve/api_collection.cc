@@ -4,6 +4,7 @@
 #include "serve/api.h"
 #include "serve/api_json.h"
 #include "serve/collection_json.h"
+#include "serve/color_json.h"
 #include "serve/search_form.h"
 
 namespace likeness {
@@ -79,6 +80,14 @@ ApiResponse Api::GetImage(const Call& call) {
   };
   absl::StatusOr<std::string> json = get();
   return json.ok() ? JsonResponse(*std::move(json)) : ErrorResponse(json.status(), false);
+}
+
+ApiResponse Api::GetColors(const Call& call) {
+  if (const absl::Status status = call.target.Check({}); !status.ok()) return ErrorResponse(status, false);
+  const absl::StatusOr<ImageRecord> image = Record(call.argument);
+  if (!image.ok()) return ErrorResponse(image.status(), false);
+  const ColorSignature colors = backend_.Colors(image->signature);
+  return JsonResponse(OneLine({{"colors", PaletteJson(std::span<const SalientColor>(colors))}}));
 }
 
 ApiResponse Api::Immutable(const Call& call, const std::string& etag) const {

@@ -2,6 +2,8 @@
 
 #include <cmath>
 
+#include "serve/color_json.h"
+
 #ifndef LIKENESS_VERSION
 #define LIKENESS_VERSION "unknown"
 #endif
@@ -38,25 +40,40 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
     const Hit& hit = result.hit;
     Json pins = Json::array();
     for (const Pin& pin : result.pins) pins.push_back(PinJson(pin));
+    // Where a color alone was asked for there are no codes to compare.
+    const bool compared = hit.evidence.code_bits > 0;
+    const auto& plain = hit.evidence.plain;
+    Json evidence{{"feature", compared || !plain ? hit.evidence.feature.ToString() : plain->feature.ToString()},
+                  {"hamming_bits", compared ? Json(hit.evidence.distance.bits) : Json()},
+                  {"code_bits", compared ? Json(hit.evidence.code_bits) : Json()},
+                  {"cosine", compared ? Json(Readable(hit.evidence.cosine.value)) : Json()}};
+    if (plain) {
+      evidence["color"] = {{"feature", plain->feature.ToString()},
+                           {"match", Readable(plain->match)},
+                           {"distance", Readable(1 - plain->match)},
+                           {"palette", PaletteJson(AsBytes(plain->value))}};
+    }
     results.push_back({{"signature", hit.signature.Hex()},
                        {"score", Readable(hit.score.value)},
-                       {"distance", hit.evidence.distance.bits},
+                       {"distance", compared ? Json(hit.evidence.distance.bits) : Json()},
                        {"source", result.source},
                        {"width", hit.width},
                        {"height", hit.height},
-                       {"evidence",
-                        {{"feature", hit.evidence.feature.ToString()},
-                         {"hamming_bits", hit.evidence.distance.bits},
-                         {"code_bits", hit.evidence.code_bits},
-                         {"cosine", Readable(hit.evidence.cosine.value)}}},
+                       {"evidence", std::move(evidence)},
                        {"pins", std::move(pins)}});
   }
+  const bool picture = answer.query.signature.has_value();
+  Json query{{"signature", picture ? Json(answer.query.signature->Hex()) : Json()},
+             {"width", picture ? Json(answer.query.width) : Json()},
+             {"height", picture ? Json(answer.query.height) : Json()},
+             {"region", std::move(region)}};
+  if (const auto& wish = answer.query.color) {
+    query["color"] = {{"color", HexColor(wish->color.lab)},
+                      {"name", std::string(NearestColorName(wish->color.lab))},
+                      {"weight", picture ? Readable(wish->weight) : 1.0}};
+  }
   return {{"release", answer.release},
-          {"query",
-           {{"signature", answer.query.signature.Hex()},
-            {"width", answer.query.width},
-            {"height", answer.query.height},
-            {"region", std::move(region)}}},
+          {"query", std::move(query)},
           {"results", std::move(results)},
           {"coverage", {{"searched", answer.coverage.searched}, {"images", answer.coverage.images}}},
           {"ms",

@@ -92,6 +92,66 @@ TEST_F(ApiTest, SearchTakesASignature) {
   EXPECT_EQ(backend_.last().k, 1000U);
 }
 
+TEST_F(ApiTest, SearchTakesAColorBesideAPictureOrAlone) {
+  const auto ask = [&](const std::string& body) { return Send("POST", "/v1/search", "application/json", body); };
+  const ApiResponse beside = ask(R"({"signature":")" + shoe_.Hex() + R"(","color":"Navy Blue","color_weight":0.25})");
+  ASSERT_EQ(beside.status, 200) << beside.body;
+  ASSERT_TRUE(backend_.last().color);
+  EXPECT_EQ(backend_.last().color->weight, 0.25F);
+  const json both = json::parse(beside.body);
+  EXPECT_EQ(both["query"]["color"]["weight"], 0.25);
+  EXPECT_THAT(both["query"]["color"]["color"], testing::MatchesRegex("#[0-9a-f]+"));
+  const json& evidence = both["results"][0]["evidence"];
+  EXPECT_EQ(evidence["code_bits"], 64);
+  EXPECT_EQ(evidence["color"]["match"], 0.25);
+  EXPECT_EQ(evidence["color"]["distance"], 0.75);
+  ASSERT_EQ(evidence["color"]["palette"].size(), 1U);
+  EXPECT_EQ(evidence["color"]["palette"][0]["color"], "#777777");
+
+  const ApiResponse alone = ask(R"({"color":"#ff0000","k":3})");
+  ASSERT_EQ(alone.status, 200) << alone.body;
+  EXPECT_FALSE(backend_.last().signature);
+  const json color = json::parse(alone.body);
+  EXPECT_TRUE(color["query"]["signature"].is_null());
+  EXPECT_EQ(color["query"]["color"]["weight"], 1.0);
+  EXPECT_TRUE(color["results"][0]["distance"].is_null());
+  EXPECT_TRUE(color["results"][0]["evidence"]["cosine"].is_null());
+
+  EXPECT_EQ(Send("POST", "/v1/search?color=%23ff0000&color_weight=1", "image/png", "x").status, 200);
+  EXPECT_EQ(backend_.last().color->weight, 1.0F);
+}
+
+TEST_F(ApiTest, WhatIsWrongWithAColorIsNamed) {
+  const auto raw = [&](const std::string& query) {
+    return Error(Send("POST", "/v1/search?" + query, "image/png", "x"), 400, "invalid_argument");
+  };
+  EXPECT_THAT(raw("color=reddish-ish"), HasSubstr("reddish-ish"));
+  EXPECT_THAT(raw("color=%23ff00"), HasSubstr("#rrggbb"));
+  EXPECT_THAT(raw("color_weight=0.5"), HasSubstr("without a color"));
+  for (const char* weight : {"2", "-0.1", "nan", "", "0.5x"}) {
+    EXPECT_THAT(raw(std::string("color=red&color_weight=") + weight), HasSubstr("0 to 1")) << weight;
+  }
+  const auto with_json = [&](const std::string& body) {
+    return Error(Send("POST", "/v1/search", "application/json", body), 400, "invalid_argument");
+  };
+  EXPECT_THAT(with_json(R"({"color":7})"), HasSubstr("color"));
+  EXPECT_THAT(with_json(R"({"color":"red","color_weight":"0.5"})"), HasSubstr("0 to 1"));
+  EXPECT_THAT(with_json(R"({"color":"red","region":{"x":0,"y":0,"width":1,"height":1}})"), HasSubstr("region"));
+  EXPECT_EQ(backend_.searches(), 0);
+}
+
+TEST_F(ApiTest, TellsTheColorsOfAPicture) {
+  const ApiResponse response = Get("/v1/images/" + shoe_.Hex() + "/colors");
+  ASSERT_EQ(response.status, 200) << response.body;
+  const json colors = json::parse(response.body)["colors"];
+  ASSERT_EQ(colors.size(), 2U);
+  EXPECT_EQ(colors[0]["color"], "#c8141e");
+  EXPECT_EQ(colors[0]["weight"], 0.75);
+  EXPECT_FALSE(colors[0]["name"].get<std::string>().empty());
+  EXPECT_EQ(Get("/v1/images/" + std::string(32, 'f') + "/colors").status, 404);
+  EXPECT_EQ(Get("/v1/images/" + shoe_.Hex() + "/colors?k=1").status, 400);
+}
+
 TEST_F(ApiTest, SearchTakesAForm) {
   const std::string body =
       "--XX\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a;b.jpg\"\r\nContent-Type: image/jpeg\r\n\r\n"

@@ -25,6 +25,8 @@ class Backend {
   virtual absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) = 0;
   // That the served release has of the image; empty where it does not have the image.
   virtual std::vector<FeatureKey> Features(const Signature& signature) = 0;
+  // Of the served release; empty where it has none.
+  virtual ColorSignature Colors(const Signature& signature) = 0;
   virtual absl::StatusOr<std::vector<Board>> Boards() = 0;
   virtual absl::StatusOr<CollectionStatus> Status() = 0;
   virtual uint64_t ReleaseImages() = 0;  // 0 before the first release

@@ -58,10 +58,19 @@ class FakeBackend final : public Backend {
     if (request.signature && !images_.contains(*request.signature)) return absl::NotFoundError("no such picture");
     SearchAnswer answer;
     answer.release = "20261122T000000Z";
-    answer.query = {request.signature ? *request.signature : Signature::Of(request.image), 640, 480, request.region};
+    if (request.signature || !request.image.empty()) {
+      answer.query = {request.signature ? *request.signature : Signature::Of(request.image), 640, 480, request.region};
+    }
+    answer.query.color = request.color;
     for (const auto& [signature, image] : images_) {
       if (answer.results.size() == request.k) break;
       Hit hit{signature, 640, 480, {0.5F}, {{"deep.tiny", "0a1b"}, {7}, 64, {0.5F}}};
+      if (request.color) {
+        // One color, a half of white and a half of black: L 50, a 0, b 0, weight 1.
+        const std::string value("\x40\x52\0\0\0\0\0\x3c", 8);
+        hit.evidence.plain = PlainEvidence{{"color", "0c1d"}, 0.25F, value};
+        if (!answer.query.signature) hit.evidence.code_bits = 0;
+      }
       answer.results.push_back({hit, image.record.location.substr(5), {image.pin}});
     }
     answer.coverage = {images_.size(), images_.size()};
@@ -89,6 +98,9 @@ class FakeBackend final : public Backend {
     return std::vector<Pin>{images_.at(signature).pin};
   }
   std::vector<FeatureKey> Features(const Signature&) override { return {{"deep.tiny", "0a1b"}}; }
+  ColorSignature Colors(const Signature&) override {
+    return {{LabOf(200, 20, 30), 0.75f}, {LabOf(250, 250, 250), 0.25f}};
+  }
   absl::StatusOr<std::vector<Board>> Boards() override {
     return std::vector<Board>{{"a", "A", 1}, {"shoes", "Shoes", 5}, {"b", "B", 1}};
   }

@@ -1,5 +1,6 @@
 #include "serve/search_form.h"
 
+#include <charconv>
 #include <initializer_list>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -56,8 +57,33 @@ absl::Status ReadText(const json& value, const std::string& name, std::string& o
   return CheckText(name, out);
 }
 
+absl::Status ReadColor(std::string_view text, SearchRequest& search) {
+  const std::optional<ColorQuery> color = ColorQuery::Parse(text);
+  if (!color) {
+    return absl::InvalidArgumentError("color '" + std::string(text.substr(0, 64)) +
+                                      "' is not known; give #rrggbb or a name such as red or navy blue.");
+  }
+  search.color = ColorWish{.color = *color};
+  return absl::OkStatus();
+}
+
+absl::Status WrongWeight() { return absl::InvalidArgumentError("color_weight is not a number from 0 to 1."); }
+
+absl::StatusOr<float> CheckWeight(double weight) {
+  if (weight >= 0 && weight <= 1) return static_cast<float>(weight);
+  return WrongWeight();
+}
+
+absl::Status SetWeight(std::optional<float> weight, SearchRequest& search) {
+  if (!weight) return absl::OkStatus();
+  if (!search.color) return absl::InvalidArgumentError("color_weight says nothing without a color; send one too.");
+  search.color->weight = *weight;
+  return absl::OkStatus();
+}
+
 // The members of `object`; "signature" only where it is allowed.
 absl::Status ReadOptions(const json& object, bool with_signature, SearchRequest& search) {
+  std::optional<float> weight;
   for (const auto& [key, value] : object.items()) {
     if (key == "k") {
       LIKENESS_ASSIGN_OR_RETURN(search.k, Number(value, "k", 1, kMaxHits));
@@ -67,6 +93,13 @@ absl::Status ReadOptions(const json& object, bool with_signature, SearchRequest&
       LIKENESS_RETURN_IF_ERROR(ReadText(value, key, search.filter.board));
     } else if (key == "text") {
       LIKENESS_RETURN_IF_ERROR(ReadText(value, key, search.filter.text));
+    } else if (key == "color") {
+      std::string text;
+      LIKENESS_RETURN_IF_ERROR(ReadText(value, key, text));
+      LIKENESS_RETURN_IF_ERROR(ReadColor(text, search));
+    } else if (key == "color_weight") {
+      if (!value.is_number()) return WrongWeight();
+      LIKENESS_ASSIGN_OR_RETURN(weight, CheckWeight(value.get<double>()));
     } else if (key == "signature" && with_signature) {
       if (value.is_string()) search.signature = Signature::Parse(value.get_ref<const std::string&>());
       if (!search.signature) {
@@ -76,7 +109,7 @@ absl::Status ReadOptions(const json& object, bool with_signature, SearchRequest&
       return absl::InvalidArgumentError("There is no key '" + key.substr(0, 64) + "' here; leave it out.");
     }
   }
-  return absl::OkStatus();
+  return SetWeight(weight, search);
 }
 
 absl::Status ReadForm(const ApiRequest& request, SearchRequest& search) {
@@ -102,10 +135,18 @@ absl::Status ReadForm(const ApiRequest& request, SearchRequest& search) {
 }
 
 absl::Status ReadQuery(const Target& target, SearchRequest& search) {
-  LIKENESS_RETURN_IF_ERROR(target.Check({"k", "region", "board", "text"}));
+  LIKENESS_RETURN_IF_ERROR(target.Check({"k", "region", "board", "text", "color", "color_weight"}));
   LIKENESS_ASSIGN_OR_RETURN(search.k, target.Number("k", 1, kMaxHits, search.k));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.board, target.Text("board"));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.text, target.Text("text"));
+  if (const std::string* text = target.Find("color")) LIKENESS_RETURN_IF_ERROR(ReadColor(*text, search));
+  if (const std::string* text = target.Find("color_weight")) {
+    double number = -1;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (error != std::errc() || end != text->data() + text->size()) return WrongWeight();
+    LIKENESS_ASSIGN_OR_RETURN(const float weight, CheckWeight(number));
+    LIKENESS_RETURN_IF_ERROR(SetWeight(weight, search));
+  }
   if (const std::string* text = target.Find("region")) {
     search.region = Region::Parse(*text);
     if (!search.region) {
@@ -133,8 +174,12 @@ absl::StatusOr<SearchRequest> ParseSearch(const ApiRequest& request, const Targe
     } else {
       LIKENESS_ASSIGN_OR_RETURN(json object, ParseObject(request.body, "The body"));
       LIKENESS_RETURN_IF_ERROR(ReadOptions(object, true, search));
-      if (!search.signature)
-        return absl::InvalidArgumentError("The body has no signature; name a known picture by it.");
+      if (!search.signature && !search.color) {
+        return absl::InvalidArgumentError("The body has no signature and no color; name a known picture or a color.");
+      }
+      if (!search.signature && search.region) {
+        return absl::InvalidArgumentError("The body has a region but no signature; name the picture that it is of.");
+      }
       return search;
     }
   } else if (type.starts_with("image/") || type == "application/octet-stream") {

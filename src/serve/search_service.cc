@@ -59,8 +59,18 @@ class DocSets {
 };
 
 absl::Status CheckRequest(const SearchRequest& request) {
-  if (request.image.empty() == !request.signature.has_value()) {
+  const bool picture = !request.image.empty();
+  if (picture && request.signature) {
     return absl::InvalidArgumentError("give either a picture or the signature of a known image");
+  }
+  if (!picture && !request.signature && !request.color) {
+    return absl::InvalidArgumentError("give a picture, the signature of a known image, or a color");
+  }
+  if (!picture && !request.signature && request.region) {
+    return absl::InvalidArgumentError("a region is part of a picture: give the picture too, or leave the region out");
+  }
+  if (request.color && !(request.color->weight >= 0 && request.color->weight <= 1)) {
+    return absl::InvalidArgumentError("color_weight must be from 0 to 1");
   }
   if (request.k == 0 || request.k > kMaxHits) {
     return absl::InvalidArgumentError("k is " + std::to_string(request.k) + ": it must be from 1 to " +
@@ -84,6 +94,30 @@ std::optional<DeepCode> StoredCode(const Serving& serving, const Signature& sign
   const auto code = column->code(place->doc);
   const auto vector = column->vector(place->doc);
   return DeepCode{{code.begin(), code.end()}, {vector.begin(), vector.end()}, column->norm(place->doc)};
+}
+
+// The feature that colors are looked for in.
+std::optional<FeatureKey> ColorFeature(const Release& release, const Snapshot& snapshot) {
+  for (const Release::Feature& feature : release.features) {
+    if (feature.key.type != ColorFeatureKey().type) continue;
+    for (const auto& segment : snapshot.segments()) {
+      if (segment->plain(feature.key) != nullptr) return feature.key;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<PlainWish> WishFor(const ColorWish& wish, const Serving& serving) {
+  if (!serving.color) {
+    return absl::FailedPreconditionError("release " + serving.release.name +
+                                         " has no colors: have color among [features] types of likeness.toml, run "
+                                         "`likeness fingerprint` and `likeness index`");
+  }
+  const auto match = [color = wish.color](std::span<const std::byte> value) {
+    const std::optional<ColorSignature> palette = ParseColorValue(value);
+    return palette ? color.Match(*palette) : 0.0f;
+  };
+  return PlainWish{*serving.color, wish.weight, match};
 }
 
 std::string SourceOf(const ImageRecord& image) { return image.location.substr(image.location.find(':') + 1); }
@@ -111,8 +145,9 @@ absl::Status SearchService::Reload() {
   LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
   LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
   const uint64_t images = snapshot->doc_count();
-  auto next = std::make_shared<Serving>(
-      Serving{std::move(release), std::move(snapshot), feature.key, std::move(binarizer), {}, images});
+  std::optional<FeatureKey> color = ColorFeature(release, *snapshot);
+  auto next = std::make_shared<Serving>(Serving{
+      std::move(release), std::move(snapshot), feature.key, std::move(binarizer), std::move(color), {}, images});
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home_.catalog().Unpinned());
   if (!unpinned.empty()) {
     DocSets sets(*next->snapshot);
@@ -219,7 +254,13 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   query.feature = serving->feature;
   query.k = request.k;
   query.deadline = request.deadline;
-  LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, *serving, answer));
+  if (request.signature || !request.image.empty()) {
+    LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, *serving, answer));
+  }
+  if (request.color) {
+    answer.query.color = request.color;
+    LIKENESS_ASSIGN_OR_RETURN(query.wish, WishFor(*request.color, *serving));
+  }
 
   const Stopwatch search;
   LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
@@ -242,6 +283,16 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   }
   answer.ms.total = total.Milliseconds();
   return answer;
+}
+
+ColorSignature SearchService::Colors(const Signature& signature) const {
+  const std::shared_ptr<const Serving> serving = this->serving();
+  if (serving == nullptr || !serving->color) return {};
+  const std::optional<Snapshot::Place> place = serving->snapshot->Find(signature);
+  if (!place) return {};
+  const PlainColumn* column = serving->snapshot->segments()[place->segment]->plain(*serving->color);
+  if (column == nullptr || !column->has(place->doc)) return {};
+  return ParseColorValue(column->value(place->doc)).value_or(ColorSignature());
 }
 
 absl::StatusOr<ImageList> SearchService::List(uint64_t offset, size_t limit, const PinFilter& filter) {

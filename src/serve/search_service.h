@@ -15,6 +15,7 @@
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "feature/binarizer.h"
+#include "feature/color_query.h"
 #include "feature/deep.h"
 #include "index/snapshot.h"
 #include "pipeline/home.h"
@@ -27,22 +28,30 @@ namespace likeness {
 
 inline constexpr size_t kMaxHits = 1000;
 
-// A picture to look for: one of the two, whole or a region of it.
+// A color to look for: beside a picture "the same look, in red", alone "everything in red".
+struct ColorWish {
+  ColorQuery color;
+  float weight = 0.5f;  // in [0, 1] of the score, the look having the rest; alone it has no influence
+};
+
+// A picture to look for, one of the two, whole or a region of it; a color; or both.
 struct SearchRequest {
   std::span<const std::byte> image;    // an uploaded file's bytes; empty when `signature` is given
   std::optional<Signature> signature;  // a known image
   std::optional<Region> region;        // in pixels of the upright picture
-  size_t k = 24;                       // 1..kMaxHits
+  std::optional<ColorWish> color = {};
+  size_t k = 24;  // 1..kMaxHits
   PinFilter filter;
   Deadline deadline = Deadline::Never();
 };
 
 struct SearchAnswer {
   struct Query {
-    Signature signature;
+    std::optional<Signature> signature;  // none when a color alone was asked for
     uint32_t width = 0;
     uint32_t height = 0;
     std::optional<Region> region;
+    std::optional<ColorWish> color = {};
   };
   struct Result {
     Hit hit;
@@ -67,10 +76,11 @@ struct SearchAnswer {
 struct Serving {
   Release release;
   std::shared_ptr<const Snapshot> snapshot;
-  FeatureKey feature;    // that queries are compared by
-  Binarizer binarizer;   // of `feature`
-  AllowedDocs pinned;    // documents that are still pinned; empty: all are
-  uint64_t visible = 0;  // how many those are
+  FeatureKey feature;               // that queries are compared by
+  Binarizer binarizer;              // of `feature`
+  std::optional<FeatureKey> color;  // that colors are looked for in, if the release has it
+  AllowedDocs pinned;               // documents that are still pinned; empty: all are
+  uint64_t visible = 0;             // how many those are
 };
 
 struct ImageList {
@@ -95,10 +105,13 @@ class SearchService {
 
   // All of the following may be called from any thread.
 
-  // Errors: InvalidArgument (neither or both of image and signature, k, region outside of the picture), NotFound (no
-  // such image), FailedPrecondition (nothing is indexed yet; its file holds other bytes now), data errors of
-  // DecodeImage.
+  // Errors: InvalidArgument (both of image and signature, neither and no color, k, region outside of the picture, a
+  // weight beyond [0, 1]), NotFound (no such image), FailedPrecondition (nothing is indexed yet; no colors are; its
+  // file holds other bytes now), data errors of DecodeImage.
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request);
+
+  // The colors of an image of the release; empty where it has none.
+  ColorSignature Colors(const Signature& signature) const;
 
   // Images of the release in its order, from `offset`, at most `limit`.
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter);

@@ -141,6 +141,55 @@ TEST_F(SearchServiceTest, ARegionIsSearchedAlone) {
   EXPECT_EQ(service->Search(part).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(SearchServiceTest, AColorAloneFindsWhatHasItAndBesideAPictureDrawsItUp) {
+  Ingest(20);
+  const auto service = Service();
+  // The main color of some picture is what is asked for.
+  const ColorSignature palette = service->Colors(SignatureOf(4));
+  ASSERT_FALSE(palette.empty());
+  SearchRequest alone;
+  alone.k = 5;
+  alone.color = ColorWish{ColorQuery{palette[0].lab}};
+  const SearchAnswer answer = *service->Search(alone);
+  EXPECT_EQ(answer.coverage.searched, 20u);
+  EXPECT_FALSE(answer.query.signature);
+  ASSERT_FALSE(answer.results.empty());
+  float before = 1;
+  for (const auto& result : answer.results) {
+    const auto& evidence = result.hit.evidence.plain;
+    ASSERT_TRUE(evidence);
+    EXPECT_LE(evidence->match, before);
+    before = evidence->match;
+    EXPECT_NEAR(evidence->match, alone.color->color.Match(service->Colors(result.hit.signature)), 1e-6);
+  }
+  EXPECT_GE(answer.results[0].hit.score.value, alone.color->color.Match(palette) - 1e-6f);
+
+  SearchRequest look, beside;
+  look.signature = beside.signature = SignatureOf(9);
+  look.k = beside.k = 20;
+  beside.color = alone.color;
+  beside.color->weight = 1;
+  EXPECT_EQ(service->Search(beside)->results[0].hit.signature, answer.results[0].hit.signature);
+  beside.color->weight = 0;
+  const SearchAnswer same = *service->Search(beside), plain = *service->Search(look);
+  ASSERT_EQ(same.results.size(), plain.results.size());
+  for (size_t i = 0; i < same.results.size(); ++i) {
+    EXPECT_EQ(same.results[i].hit.signature, plain.results[i].hit.signature);
+  }
+  beside.color->weight = 2;
+  EXPECT_EQ(service->Search(beside).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(SearchServiceTest, AReleaseWithoutColorsSaysHowToGetThem) {
+  home_->mutable_config().features = {"deep"};
+  Ingest(3);
+  SearchRequest request;
+  request.color = ColorWish{};
+  const auto answer = Service()->Search(request);
+  EXPECT_EQ(answer.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(answer.status().message()), HasSubstr("likeness.toml"));
+}
+
 TEST_F(SearchServiceTest, ListsPagesInOneOrder) {
   Ingest(12);
   const auto service = Service();

@@ -24,9 +24,15 @@ std::vector<FeatureKey> ServiceBackend::Features(const Signature& signature) {
   if (serving == nullptr) return {};
   const std::optional<Snapshot::Place> place = serving->snapshot->Find(signature);
   if (!place) return {};
-  const std::span<const FeatureKey> features = serving->snapshot->segments()[place->segment]->features();
-  return {features.begin(), features.end()};
+  const Segment& segment = *serving->snapshot->segments()[place->segment];
+  std::vector<FeatureKey> features(segment.features().begin(), segment.features().end());
+  for (const FeatureKey& key : segment.plain_features()) {
+    if (segment.plain(key)->has(place->doc)) features.push_back(key);
+  }
+  return features;
 }
+
+ColorSignature ServiceBackend::Colors(const Signature& signature) { return service_.Colors(signature); }
 
 absl::StatusOr<std::vector<Board>> ServiceBackend::Boards() { return service_.home().catalog().Boards(); }
 

@@ -15,6 +15,7 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<std::optional<ImageRecord>> Image(const Signature& signature) override;
   absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) override;
   std::vector<FeatureKey> Features(const Signature& signature) override;
+  ColorSignature Colors(const Signature& signature) override;
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<CollectionStatus> Status() override;
   uint64_t ReleaseImages() override;

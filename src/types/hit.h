@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
 #include "types/feature_key.h"
@@ -10,12 +12,20 @@
 
 namespace likeness {
 
+// How far a plain feature speaks for a hit: its colors, say.
+struct PlainEvidence {
+  FeatureKey feature;
+  float match = 0;    // in [0, 1]
+  std::string value;  // as the feature store has it; empty for an image without the feature
+};
+
 // What speaks for a hit, so that a person can judge it.
 struct Evidence {
   FeatureKey feature;
-  Distance distance;       // between the codes
-  uint32_t code_bits = 0;  // length of the codes
-  Score cosine;            // of the int8 vectors
+  Distance distance;                        // between the codes
+  uint32_t code_bits = 0;                   // length of the codes; without a picture there is none to compare
+  Score cosine;                             // of the int8 vectors
+  std::optional<PlainEvidence> plain = {};  // when the query asked for it
 };
 
 // One image of an answer. An answer lists hits best first: by falling score, ties by signature.

@@ -6,7 +6,7 @@
 
 namespace likeness {
 
-// Cosine of two vectors, in [-1, 1]; larger is better.
+// Cosine of two vectors, or how well a wish is met, in [-1, 1]; larger is better.
 struct Score {
   float value = 0;
   friend auto operator<=>(const Score&, const Score&) = default;

@@ -91,7 +91,8 @@ function requests(name, address) {
       await hold(base, 'GET', '/v1/images/{signature}/pixels', {status: 200, signature});
       for (const size of [64, 256, 1024]) await hold(base, 'GET', '/v1/images/{signature}/thumbnail', {status: 200, signature, query: `?size=${size}`, lenient});
       for (const size of [63, 1025, 'x']) await hold(base, 'GET', '/v1/images/{signature}/thumbnail', {status: 400, signature, query: `?size=${size}`});
-      for (const path of ['', '/pixels', '/thumbnail']) {
+      await hold(base, 'GET', '/v1/images/{signature}/colors', {status: 200, signature});
+      for (const path of ['', '/colors', '/pixels', '/thumbnail']) {
         await hold(base, 'GET', `/v1/images/{signature}${path}`, {status: 404, signature: kUnknown});
         await hold(base, 'GET', `/v1/images/{signature}${path}`, {status: 400, signature: 'nonsense'});
         await hold(base, 'POST', `/v1/images/{signature}${path}`, {status: 405, signature});
@@ -117,6 +118,20 @@ function requests(name, address) {
       await hold(base, 'POST', '/v1/search', {status: 400, body: '{"signature":', headers: {'Content-Type': 'application/json'}});
       await hold(base, 'POST', '/v1/search', {status: 404, ...json({signature: kUnknown})});
       await hold(base, 'GET', '/v1/search', {status: 405});
+    });
+
+    test('search by color: beside a picture, and alone', async () => {
+      const {signature} = one;
+      const beside = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, color: 'Red', color_weight: 0.7, k: 5})});
+      assert.equal(beside.query.color.weight, 0.7);
+      for (const {score, evidence} of beside.results) assert.ok(Math.abs(score - (0.3 * evidence.cosine + 0.7 * evidence.color.match)) < 1e-3);
+      const alone = await hold(base, 'POST', '/v1/search', {status: 200, ...json({color: '#c02030', k: 5})});
+      assert.deepEqual([alone.query.signature, alone.query.color.weight], [null, 1]);
+      for (const {score, distance, evidence} of alone.results) assert.deepEqual([score, distance, evidence.cosine], [evidence.color.match, null, null]);
+      for (const wrong of [{signature, color: 'no such color'}, {signature, color: '#12345'}, {signature, color_weight: 0.5}, {signature, color: 'red', color_weight: 2},
+                           {color: 'red', region: {x: 0, y: 0, width: 1, height: 1}}]) {
+        await hold(base, 'POST', '/v1/search', {status: 400, ...json(wrong)});
+      }
     });
 
     test('search by file: multipart and raw give the same', async () => {

@@ -44,7 +44,7 @@ export function png(width, height, pixel) {
   return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows, {level: 1})), chunk('IEND', Buffer.alloc(0))]);
 }
 
-function rgb(hue, saturation, light) {
+export function rgb(hue, saturation, light) {
   const a = saturation * Math.min(light, 1 - light);
   return [0, 8, 4].map((n) => {
     const k = (n + hue / 30) % 12;

@@ -7,7 +7,7 @@
 import {createServer} from 'node:http';
 import {readFile} from 'node:fs/promises';
 import {pathToFileURL} from 'node:url';
-import {folderCollection, madeCollection, md5, pictureSize} from './mock_pictures.mjs';
+import {folderCollection, madeCollection, md5, pictureSize, rgb} from './mock_pictures.mjs';
 
 const kWeb = new URL('../../web/', import.meta.url);
 const kTypes = {css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml', html: 'text/html; charset=utf-8'};
@@ -64,6 +64,7 @@ function readQuery(request, url, body) {
   const type = request.headers['content-type'] ?? '';
   if (type.startsWith('application/json')) {
     const options = parseJson(body);
+    if (options.signature === undefined && options.color !== undefined && !options.region) return {options, bytes: null};
     if (!/^[0-9a-f]{32}$/.test(options.signature ?? '')) throw bad('The request needs a signature of 32 hexadecimal digits.');
     return {options, bytes: null};
   }
@@ -76,13 +77,41 @@ function readQuery(request, url, body) {
   const region = /^(\d+),(\d+),(\d+),(\d+)$/.exec(url.searchParams.get('region') ?? '');
   if (url.searchParams.has('region') && !region) throw bad('region is not x,y,width,height.');
   return {bytes: body, options: {k: url.searchParams.get('k'), board: url.searchParams.get('board') ?? '', text: url.searchParams.get('text') ?? '',
+          color: url.searchParams.get('color'), color_weight: url.searchParams.get('color_weight'),
           region: region && {x: +region[1], y: +region[2], width: +region[3], height: +region[4]}}};
 }
 
-const kOptions = new Set(['signature', 'k', 'region', 'board', 'text']);
+const kOptions = new Set(['signature', 'k', 'region', 'color', 'color_weight', 'board', 'text']);
+const kNames = {red: '#c8202a', green: '#2f8f46', blue: '#2456b5'};  // the mock knows no more
+const hex = (bytes) => `#${bytes.map((value) => Math.round(value).toString(16).padStart(2, '0')).join('')}`;
+
+// The colors of a made picture: its ground and its disc.
+const palette = (item) => [{color: hex(rgb(item.hue, 0.45, 0.82)), name: 'ground', weight: 0.8}, {color: hex(rgb((item.hue + 18) % 360, 0.55, 0.45)), name: 'disc', weight: 0.2}];
+
+function hueOf(color) {
+  const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  return (Math.atan2(Math.sqrt(3) * (g - b), 2 * r - g - b) * 180 / Math.PI + 360) % 360;
+}
+
+// The wanted color, or null: {color, name, weight}.
+function readColor({color, color_weight: weight}, alone) {
+  if (color === undefined || color === null) {
+    if (weight !== undefined && weight !== null) throw bad('color_weight says nothing without a color.');
+    return null;
+  }
+  const named = kNames[String(color).toLowerCase()] ?? String(color).toLowerCase();
+  if (!/^#[0-9a-f]{6}$/.test(named)) throw bad(`color ${color} is not known.`);
+  const share = weight === undefined || weight === null ? 0.5 : Number(weight);
+  if (!(share >= 0 && share <= 1)) throw bad('color_weight is not a number from 0 to 1.');
+  return {color: named, name: String(color), weight: alone ? 1 : share};
+}
 
 function search(collection, {options, bytes}) {
   for (const name of Object.keys(options)) if (!kOptions.has(name)) throw bad(`There is no parameter ${name}.`);
+  const alone = !bytes && !options.signature;
+  const wish = readColor(options, alone);
+  const match = (item) => Math.max(0, 1 - Math.abs(((item.hue - hueOf(wish.color)) % 360 + 540) % 360 - 180) / 90);
+  if (alone) return searchColor(collection, options, wish, match);
   const asked = bytes ? md5(bytes) : options.signature;
   const known = collection.find(asked);
   const signature = known?.signature ?? asked;
@@ -102,17 +131,36 @@ function search(collection, {options, bytes}) {
     const far = item.near === undefined ? away / 180 : (item.near === known?.near ? 0.1 : 0.5) + (parseInt(md5(item.signature + signature).slice(0, 4), 16) / 65536) * 0.4;
     return 1 + Math.min(255, Math.round(far * 256));
   };
-  const found = collection.items.filter((item) => passes(item, options)).map((item) => ({item, bits: distance(item)}));
-  found.sort((a, b) => a.bits - b.bits || (a.item.signature < b.item.signature ? -1 : 1));
+  const found = collection.items.filter((item) => passes(item, options)).map((item) => {
+    const bits = distance(item);
+    const cosine = Math.cos((Math.PI * bits) / kCodeBits);
+    return {item, bits, cosine, score: wish ? (1 - wish.weight) * cosine + wish.weight * match(item) : cosine};
+  });
+  found.sort((a, b) => b.score - a.score || (a.item.signature < b.item.signature ? -1 : 1));
   return {
-    release: 'mock', query: {signature, width: query.width, height: query.height, region: r},
-    results: found.slice(0, k).map(({item, bits}) => {
-      const cosine = Math.cos((Math.PI * bits) / kCodeBits);
-      return {signature: item.signature, score: cosine, distance: bits, source: item.source, width: item.width, height: item.height,
-              evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine}, pins: item.pins};
-    }),
+    release: 'mock', query: {signature, width: query.width, height: query.height, region: r, ...(wish ? {color: wish} : {})},
+    results: found.slice(0, k).map(({item, bits, cosine, score}) => ({
+      signature: item.signature, score, distance: bits, source: item.source, width: item.width, height: item.height,
+      evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine, ...(wish ? {color: colorEvidence(item, match)} : {})}, pins: item.pins})),
     coverage: {searched: collection.items.length, images: collection.items.length},
     ms: {decode: bytes ? 3.2 : 0, feature: bytes || r ? 14.6 : 0, search: 0.7, total: bytes || r ? 18.9 : 0.9},
+  };
+}
+
+const kColorFeature = 'color/000002';
+const colorEvidence = (item, match) => ({feature: kColorFeature, match: match(item), distance: 1 - match(item), palette: palette(item)});
+
+// Everything in one color.
+function searchColor(collection, options, wish, match) {
+  const found = collection.items.filter((item) => passes(item, options) && match(item) > 0);
+  found.sort((a, b) => match(b) - match(a) || (a.signature < b.signature ? -1 : 1));
+  return {
+    release: 'mock', query: {signature: null, width: null, height: null, region: null, color: wish},
+    results: found.slice(0, integer(options.k, 'k', 1, 1000, 24)).map((item) => ({
+      signature: item.signature, score: match(item), distance: null, source: item.source, width: item.width, height: item.height,
+      evidence: {feature: kColorFeature, hamming_bits: null, code_bits: null, cosine: null, color: colorEvidence(item, match)}, pins: item.pins})),
+    coverage: {searched: collection.items.length, images: collection.items.length},
+    ms: {decode: 0, feature: 0, search: 0.8, total: 0.9},
   };
 }
 
@@ -141,7 +189,7 @@ function status(collection) {
 const kRoutes = [
   ['GET', /^\/$/, 'page'], ['GET', /^\/assets\/([a-z][a-z0-9_-]*\.(?:css|js|svg))$/, 'asset'], ['GET', /^\/healthz$/, 'health'], ['GET', /^\/metrics$/, 'metrics'],
   ['POST', /^\/v1\/search$/, 'search'], ['GET', /^\/v1\/images$/, 'images'], ['GET', /^\/v1\/images\/([^/]+)$/, 'image'],
-  ['GET', /^\/v1\/images\/([^/]+)\/pixels$/, 'pixels'], ['GET', /^\/v1\/images\/([^/]+)\/thumbnail$/, 'thumbnail'],
+  ['GET', /^\/v1\/images\/([^/]+)\/colors$/, 'colors'], ['GET', /^\/v1\/images\/([^/]+)\/pixels$/, 'pixels'], ['GET', /^\/v1\/images\/([^/]+)\/thumbnail$/, 'thumbnail'],
   ['GET', /^\/v1\/boards$/, 'boards'], ['GET', /^\/v1\/status$/, 'status'],
 ];
 
@@ -193,6 +241,7 @@ async function answer(collection, token, request) {
       const {signature, width, height, format, source, bytes, pins} = one();
       return json({signature, width, height, format, bytes, epoch: '2025-06-01', source, pins, features: [{feature: 'deep.mock', version: '000001'}]});
     }
+    case 'colors': return json({colors: palette(one())});
     case 'pixels': { const item = one(); return picture(collection.bytes(item, Infinity), item.format); }
     case 'thumbnail': { const item = one(); return picture(collection.bytes(item, integer(url.searchParams.get('size'), 'size', 64, 1024, 256)), item.format); }
     case 'boards': return json({boards: boards(collection)});

@@ -252,6 +252,38 @@ describe('the page', {concurrency: 3}, () => {
     await page.waitForURL(`**/?signature=${mock.collection.items[1].signature}`);
   }, {onMock: true}));
 
+  test('colors: a swatch of the details finds everything in it, beside a picture the same look in it', () => withPage(async (page, base) => {
+    const {signature} = mock.collection.items[3];
+    await page.goto(`${base}/?show=${signature}`);
+    const swatches = page.locator('#detail .palette .swatch');
+    await swatches.first().waitFor();
+    const color = await swatches.first().getAttribute('data-color');
+    await swatches.first().click();
+    await page.waitForURL((address) => address.searchParams.get('color') === color && !address.searchParams.has('show'));
+    await answered(page);
+    await assertShows(page, (await ask(base, {color, k: 48})).results);
+    assert.equal(await page.locator('.stage').isVisible(), false);
+    assert.equal(await page.locator('.wanted').evaluate((node) => getComputedStyle(node).backgroundColor), 
+      `rgb(${[1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)).join(', ')})`);
+    assert.match(await page.locator('#answer-grid .tile').first().textContent(), / % in this color/);
+
+    await page.goto(`${base}/?signature=${signature}`);
+    await answered(page);
+    await page.locator('.color-tool .swatch[aria-label="Red"]').click();
+    await page.waitForURL((address) => address.searchParams.get('color') === '#c8202a' && address.searchParams.get('signature') === signature);
+    await answered(page);
+    await page.waitForFunction(() => document.querySelector('#answer-grid .strip'));
+    await assertShows(page, (await ask(base, {signature, color: '#c8202a', k: 48})).results);
+    assert.equal(await page.locator('.color-tool .swatch[aria-pressed="true"]').count(), 1);
+    await page.keyboard.press('Escape');
+    await page.waitForURL(`${base}/?signature=${signature}`);
+    await page.locator('.color-tool input').fill('#123456');
+    await page.locator('.color-tool input').dispatchEvent('change');
+    await page.waitForURL((address) => address.searchParams.get('color') === '#123456');
+    await page.goBack();
+    await page.waitForURL(`${base}/?signature=${signature}`);
+  }, {onMock: true}));
+
   test('more results, and details over them', () => withPage(async (page, base) => {
     await page.locator('#browse-grid a').first().click();
     await answered(page);

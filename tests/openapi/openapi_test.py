@@ -185,6 +185,7 @@ def check_picture(server, signature):
         server.ask('GET', base + '/thumbnail', f'/v1/images/{UNKNOWN}/thumbnail?size={size}', 400)
     if signature:
         server.ask('GET', base, f'/v1/images/{signature}', 200)
+        server.ask('GET', base + '/colors', f'/v1/images/{signature}/colors', 200)
         server.ask('GET', base + '/pixels', f'/v1/images/{signature}/pixels', 200)
         server.ask('GET', base + '/thumbnail', f'/v1/images/{signature}/thumbnail?size=100', 200)
 
@@ -201,13 +202,16 @@ def check_search(server, signature):
         server.ask('POST', path, path, 200, **as_json({'signature': signature, 'k': 5}))
         server.ask('POST', path, path, 200,
                    **as_json({'signature': signature, 'region': {'x': 0, 'y': 0, 'width': 8, 'height': 8}}))
+        server.ask('POST', path, path, 200, **as_json({'signature': signature, 'color': 'red', 'color_weight': 0.7}))
+        server.ask('POST', path, path, 200, **as_json({'color': '#808080', 'k': 5}))
         server.ask('POST', path, path, 404, **as_json({'signature': UNKNOWN}))
         server.ask('POST', path, path + '?region=30,20,30,20', 400, **raw(picture))
         for broken in (b'no picture at all', picture[:60], b'\xff\xd8\xff\xe0'):
             server.ask('POST', path, path, 422, **raw(broken))
     for query in ('?k=0', '?k=1001', '?k=x', '?region=1,2,3', '?region=0,0,0,1', '?color=red', '?k=1&k=1'):
         server.ask('POST', path, path + query, 400, **raw(picture))
-    for value in ({}, [], {'signature': 'x'}, {'signature': UNKNOWN, 'k': 1.5}, {'signature': UNKNOWN, 'color': 'red'},
+    for value in ({}, [], {'signature': 'x'}, {'signature': UNKNOWN, 'k': 1.5}, {'signature': UNKNOWN, 'colour': 'red'},
+                  {'signature': UNKNOWN, 'color': 'no such color'}, {'signature': UNKNOWN, 'color_weight': 0.5},
                   {'signature': UNKNOWN, 'region': {'x': 0}}, {'signature': UNKNOWN, 'text': 'a' * 1025}):
         server.ask('POST', path, path, 400, **as_json(value))
     server.ask('POST', path, path + '?k=1', 400, **as_json({'signature': UNKNOWN}))
