@@ -99,12 +99,23 @@ absl::StatusOr<T> Opened(const std::string& section, const std::string& url, abs
   return Annotate(engine.status(), "[" + section + "] url is \"" + WithoutSecrets(url) + "\"");
 }
 
+std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)>& Wrap() {
+  static auto* const wrap = new std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)>;
+  return *wrap;
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& config,
                                                          const std::filesystem::path& home) {
-  if (config.url.empty()) return FolderStore::Open(home / "objects");
-  return Opened("objects", config.url, OpenS3(config, home));
+  absl::StatusOr<std::unique_ptr<ObjectStore>> store =
+      config.url.empty() ? FolderStore::Open(home / "objects") : Opened("objects", config.url, OpenS3(config, home));
+  if (store.ok() && Wrap()) return Wrap()(*std::move(store));
+  return store;
+}
+
+void WrapObjects(std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)> wrap) {
+  Wrap() = std::move(wrap);
 }
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config, const std::filesystem::path& home) {

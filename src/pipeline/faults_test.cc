@@ -11,6 +11,7 @@
 #include "base/file.h"
 #include "object/faulty_store.h"
 #include "pipeline/add.h"
+#include "pipeline/engines.h"
 #include "pipeline/fingerprint.h"
 #include "support/odd_files.h"
 #include "support/scratch_folder.h"
@@ -61,11 +62,16 @@ class Faulty final : public ObjectStore {
   FaultyStore faulty_;
 };
 
-FaultyStore& MakeFaulty(Home& home) {
-  auto faulty = std::make_unique<Faulty>(home.ExchangeObjects(nullptr));
-  FaultyStore& faults = faulty->faults();
-  home.ExchangeObjects(std::move(faulty));
-  return faults;
+// The home, with a store that fails as it is told to.
+std::unique_ptr<Home> OpenFaulty(const std::filesystem::path& path, FaultyStore*& faults) {
+  WrapObjects([&](std::unique_ptr<ObjectStore> inner) {
+    auto faulty = std::make_unique<Faulty>(std::move(inner));
+    faults = &faulty->faults();
+    return faulty;
+  });
+  auto home = *Home::Open(path, false);
+  WrapObjects(nullptr);
+  return home;
 }
 
 absl::Status RunAll(Home& home) {
@@ -116,12 +122,13 @@ class Faults : public testing::Test {
   // Whether the run goes well, or fails with what `clear` accepts; then that it goes on to the same bytes. Returns how
   // many calls of the fault's kind an attempt makes.
   uint64_t Meets(const StoreFault& fault, const std::function<bool(const absl::Status&)>& clear) {
-    const auto home = Make("home");
-    FaultyStore& faults = MakeFaulty(*home);
-    faults.Inject(fault);
+    Make("home");
+    FaultyStore* faults = nullptr;
+    const auto home = OpenFaulty(scratch_.path() / "home", faults);
+    faults->Inject(fault);
     const absl::Status status = RunAll(*home);
     EXPECT_TRUE(status.ok() || clear(status)) << status;
-    const uint64_t calls = faults.calls(fault.call);
+    const uint64_t calls = faults->calls(fault.call);
     EXPECT_TRUE(RunAll(*Again("home")).ok());
     EXPECT_EQ(Outputs("home"), expected_) << "fault " << static_cast<int>(fault.kind) << " at call " << fault.nth
                                           << " of kind " << static_cast<int>(fault.call) << ": " << status;

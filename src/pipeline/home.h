@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <utility>
 
 #include "base/status.h"
 #include "catalog/catalog.h"
@@ -30,12 +29,6 @@ class Home {
   ObjectStore& objects() const { return *objects_; }
   Queue& queue() const { return *queue_; }
   const ModelLibrary& models() const { return models_; }
-
-  // Puts another store in the place of the objects and returns the one that was there, which the new one may pass its
-  // calls on to: for tests, before anything runs.
-  std::unique_ptr<ObjectStore> ExchangeObjects(std::unique_ptr<ObjectStore> objects) {
-    return std::exchange(objects_, std::move(objects));
-  }
 
   // A path for a file that is being made, different at every call, in a folder that exists. Whoever asked removes the
   // file; what a killed process left is removed when the home is next opened.
