@@ -29,6 +29,11 @@ absl::StatusOr<std::string> ReadSecret(const std::filesystem::path& path) {
 }
 
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenS3(const ObjectsConfig& config, const std::filesystem::path& home) {
+  if (config.url.find('@') != std::string::npos) {
+    return absl::InvalidArgumentError(
+        "an S3 address holds no name and no secret: set credentials_file, or AWS_ACCESS_KEY_ID and "
+        "AWS_SECRET_ACCESS_KEY in the environment");
+  }
   LIKENESS_ASSIGN_OR_RETURN(S3Place place, ParseS3Url(config.url));
   S3Options options;
   options.endpoint = config.endpoint;
@@ -73,19 +78,44 @@ absl::StatusOr<std::unique_ptr<Queue>> OpenNats(const QueueConfig& config, const
   return OpenNatsQueue(options);
 }
 
+// The addresses without what may be a secret: what stands before an '@' (a password or a token), and options.
+std::string WithoutSecrets(const std::string& urls) {
+  std::string shown;
+  for (const std::string& url : Split(urls)) {
+    const size_t slashes = url.find("//");
+    const size_t begin = slashes == std::string::npos ? 0 : slashes + 2;
+    const size_t at = url.rfind('@');
+    if (!shown.empty()) shown += ",";
+    const std::string rest = at == std::string::npos || at < begin ? url.substr(begin) : "...@" + url.substr(at + 1);
+    shown += url.substr(0, begin) + rest.substr(0, rest.find('?'));
+  }
+  return shown;
+}
+
 // The error of an engine, with where in the configuration it was chosen.
 template <typename T>
 absl::StatusOr<T> Opened(const std::string& section, const std::string& url, absl::StatusOr<T> engine) {
   if (engine.ok()) return engine;
-  return Annotate(engine.status(), "[" + section + "] url is \"" + url + "\"");
+  return Annotate(engine.status(), "[" + section + "] url is \"" + WithoutSecrets(url) + "\"");
+}
+
+std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)>& Wrap() {
+  static auto* const wrap = new std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)>;
+  return *wrap;
 }
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& config,
                                                          const std::filesystem::path& home) {
-  if (config.url.empty()) return FolderStore::Open(home / "objects");
-  return Opened("objects", config.url, OpenS3(config, home));
+  absl::StatusOr<std::unique_ptr<ObjectStore>> store =
+      config.url.empty() ? FolderStore::Open(home / "objects") : Opened("objects", config.url, OpenS3(config, home));
+  if (store.ok() && Wrap()) return Wrap()(*std::move(store));
+  return store;
+}
+
+void WrapObjects(std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)> wrap) {
+  Wrap() = std::move(wrap);
 }
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config, const std::filesystem::path& home) {

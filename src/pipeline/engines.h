@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "base/status.h"
@@ -18,5 +19,9 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& co
                                                          const std::filesystem::path& home);
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config, const std::filesystem::path& home);
 absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, const std::filesystem::path& home);
+
+// For tests, before threads are there: the stores that are opened from now on are what `wrap` makes of them; with null,
+// themselves again.
+void WrapObjects(std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)> wrap);
 
 }  // namespace likeness

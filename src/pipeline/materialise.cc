@@ -156,7 +156,12 @@ absl::StatusOr<bool> Switch(Home& home, Release& release) {
   }
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
   if (current && current->name == release.name) return false;
-  LIKENESS_RETURN_IF_ERROR(SwitchCurrent(home.objects(), release.name, current));
+  const absl::Status switched = SwitchCurrent(home.objects(), release.name, current);
+  if (absl::IsFailedPrecondition(switched)) {  // Somebody who builds the same may have been quicker.
+    LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> now, ReadCurrent(home.objects()));
+    if (now && now->name == release.name) return false;
+  }
+  LIKENESS_RETURN_IF_ERROR(switched);
   return true;
 }
 

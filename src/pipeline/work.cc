@@ -24,6 +24,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kPoll{50};       // how soon a stop is seen
 constexpr milliseconds kPullWait{500};  // how long one question to an empty queue takes
+constexpr milliseconds kGlance{10};     // the same where the queue may have become empty for good
 constexpr double kBeatEvery = 5000;     // milliseconds
 constexpr uint64_t kMostInFlight = 100'000;
 
@@ -128,7 +129,10 @@ class Worker {
   // One chunk, or one wait for one; false when there is nothing to wait for.
   absl::StatusOr<bool> Step() {
     const milliseconds duration(static_cast<int64_t>(home_.config().queue.lease_seconds * 1000));
-    LIKENESS_ASSIGN_OR_RETURN(const std::optional<Lease> lease, home_.queue().Pull(options_.name, duration, kPullWait));
+    // Who ends with the queue looks whether it is empty before he waits.
+    const milliseconds wait = options_.until_idle && !waiting_ ? kGlance : kPullWait;
+    LIKENESS_ASSIGN_OR_RETURN(const std::optional<Lease> lease, home_.queue().Pull(options_.name, duration, wait));
+    waiting_ = !lease;
     Beat(lease ? lease->task.id : "");
     if (lease) {
       LIKENESS_RETURN_IF_ERROR(Take(*lease));
@@ -195,6 +199,7 @@ class Worker {
   const Stopwatch running_;
   Stopwatch since_beat_;
   bool beaten_ = false;
+  bool waiting_ = false;  // the last question found nothing
 };
 
 }  // namespace

@@ -10,12 +10,16 @@
 #include "base/thread_pool.h"
 #include "image/decode.h"
 #include "pipeline/parts.h"
+#include "pipeline/read_ahead.h"
 #include "pipeline/shards.h"
 #include "store/feature_shard.h"
 #include "store/object_keys.h"
 
 namespace likeness {
 namespace {
+
+constexpr std::string_view kGivenUp = "computing ", kEndedIts = " of it ended its worker ";
+constexpr size_t kLeastAhead = 32;  // pictures that are fetched before they are needed
 
 // One feature of a slice: which of its images are missing, and the part that is being made of them.
 struct Column {
@@ -48,6 +52,7 @@ class SliceWork {
     }
     absl::Status failure;
     const size_t batches = (todo.size() + batch_ - 1) / batch_;
+    ReadAhead pictures(home_, images_, todo, std::max(kLeastAhead, 2 * home_.config().threads * batch_));
     ParallelFor(batches, home_.config().threads, [&](size_t i) {
       if (stop.load(std::memory_order_relaxed)) return;
       {
@@ -55,7 +60,7 @@ class SliceWork {
         if (!failure.ok()) return;
       }
       const size_t begin = i * batch_, size = std::min(batch_, todo.size() - begin);
-      const absl::Status status = RunBatch(std::span(todo).subspan(begin, size));
+      const absl::Status status = RunBatch(pictures, std::span(todo).subspan(begin, size), begin);
       const std::lock_guard lock(mutex_);
       if (failure.ok()) failure = status;
       tick();
@@ -80,11 +85,12 @@ class SliceWork {
     std::vector<size_t> positions;
   };
 
-  absl::Status RunBatch(std::span<const size_t> batch) {
+  // `begin`: where the batch is among the pictures.
+  absl::Status RunBatch(ReadAhead& pictures, std::span<const size_t> batch, size_t begin) {
     std::vector<Decoded> decoded(sizes_.size());
     for (const size_t position : batch) {
       const ImageRecord& image = images_[position];
-      const absl::Status status = Decode(position, decoded);
+      const absl::Status status = Decode(pictures.Take(begin++), position, decoded);
       if (status.ok()) continue;
       if (BlameOf(status) == Blame::kWorld) return Annotate(status, image.location);
       LIKENESS_RETURN_IF_ERROR(Refuse(position, status));
@@ -97,14 +103,12 @@ class SliceWork {
   }
 
   // Into each of the sizes, or into none.
-  absl::Status Decode(size_t position, std::vector<Decoded>& decoded) {
-    const ImageRecord& image = images_[position];
-    if (!image.reason.empty()) return absl::DataLossError(image.reason);
-    LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, home_.ReadImage(image));
+  absl::Status Decode(const absl::StatusOr<std::string>& bytes, size_t position, std::vector<Decoded>& decoded) {
+    LIKENESS_RETURN_IF_ERROR(bytes.status());
     const Stopwatch watch;
     std::vector<Pixels> pixels;
     for (const DecodeSize& size : sizes_) {
-      LIKENESS_ASSIGN_OR_RETURN(Pixels one, DecodeImage(AsBytes(bytes), home_.config().image, size));
+      LIKENESS_ASSIGN_OR_RETURN(Pixels one, DecodeImage(AsBytes(*bytes), home_.config().image, size));
       pixels.push_back(std::move(one));
     }
     for (size_t i = 0; i < sizes_.size(); ++i) {
@@ -253,6 +257,10 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
   return absl::OkStatus();
 }
 
+bool ConcernsOneFeature(std::string_view reason) {
+  return reason.starts_with(kGivenUp) && reason.find(kEndedIts) != std::string_view::npos;
+}
+
 absl::Status GiveUpOn(Home& home, const Chunk& chunk, const Extractors& extractors, WorkReport& report) {
   LIKENESS_CHECK(chunk.images() == 1);
   LIKENESS_ASSIGN_OR_RETURN(const Extractors wanted, Wanted(home, chunk, extractors));
@@ -262,8 +270,8 @@ absl::Status GiveUpOn(Home& home, const Chunk& chunk, const Extractors& extracto
   LIKENESS_ASSIGN_OR_RETURN(std::vector<Column> columns, OpenColumns(home, chunk, wanted, signature));
   for (Column& column : columns) {
     if (!column.missing[0]) continue;
-    const std::string reason =
-        "computing " + column.info.feature.type + " of it ended its worker " + std::to_string(kMaxAttempts) + " times";
+    const std::string reason = std::string(kGivenUp) + column.info.feature.type + std::string(kEndedIts) +
+                               std::to_string(kMaxAttempts) + " times";
     LIKENESS_RETURN_IF_ERROR(column.writer.AddFailure(signature[0], reason));
     LIKENESS_RETURN_IF_ERROR(home.catalog().QuarantineImage(signature[0], reason));
     ++report.quarantined;

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <functional>
+#include <string_view>
 
 #include "base/status.h"
 #include "pipeline/chunk.h"
@@ -21,5 +22,8 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
 
 // Records the one image of `chunk` as one that ends its workers, for the chunk's features.
 absl::Status GiveUpOn(Home& home, const Chunk& chunk, const Extractors& extractors, WorkReport& report);
+
+// Whether the reason of an image in quarantine is one of GiveUpOn's: the other features can be computed all the same.
+bool ConcernsOneFeature(std::string_view reason);
 
 }  // namespace likeness
