@@ -41,6 +41,7 @@ struct Program {
 // One function a file: adds its subcommand.
 void AddAddCommand(Program& program);
 void AddEvalCommand(Program& program);
+void AddFeaturesCommand(Program& program);
 void AddFingerprintCommand(Program& program);
 void AddIndexCommand(Program& program);
 void AddInspectCommand(Program& program);
@@ -51,6 +52,7 @@ void AddPlanCommand(Program& program);
 void AddQueueCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
+void AddShowCommand(Program& program);
 void AddStatusCommand(Program& program);
 void AddTrainCommand(Program& program);
 void AddWorkerCommand(Program& program);

@@ -39,8 +39,8 @@ section{background:var(--card);border:1px solid var(--line);border-radius:14px;p
 .mask path{fill:#0b0d1099}.box rect{fill:none;stroke:#ff3d7f;stroke-width:2.5;vector-effect:non-scaling-stroke}
 .bar{display:flex;height:54px;border-radius:10px;overflow:hidden;border:1px solid var(--line);margin:4px 0 12px}
 .swatches{display:grid;gap:7px;margin:0;padding:0;list-style:none;font-variant-numeric:tabular-nums}
-.swatches li{display:grid;grid-template-columns:22px minmax(0,1fr) auto auto;gap:12px;align-items:center}
-.swatches i{width:22px;height:22px;border-radius:6px;border:1px solid var(--line)}.swatches b{font-weight:600}
+.swatches li{display:grid;grid-template-columns:22px minmax(0,1fr) 76px 60px;gap:10px;align-items:center;text-align:right}
+.swatches i{width:22px;height:22px;border-radius:6px;border:1px solid var(--line)}.swatches b{font-weight:600;text-align:left}
 dl{display:grid;grid-template-columns:118px minmax(0,1fr);gap:5px 12px;margin:0}dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
 .hash{display:grid;grid-template-columns:132px minmax(0,1fr);gap:18px;align-items:start}
 .bits{width:100%;height:auto;display:block;border-radius:6px;background:var(--nobit)}.bits path{fill:var(--bit)}
