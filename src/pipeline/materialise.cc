@@ -12,6 +12,7 @@
 #include "index/segment_writer.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
+#include "pipeline/releases.h"
 #include "pipeline/shards.h"
 #include "store/feature_shard.h"
 #include "store/fingerprint_file.h"
@@ -134,18 +135,15 @@ std::string ReleaseName(const std::string& generation, const std::vector<Release
   return "r" + Sha256Hex(AsBytes(content)).substr(0, 12);
 }
 
-// Records the release if it is new, and makes it current.
-absl::StatusOr<bool> Switch(Home& home, Release& release) {
+// Records the release, unless it is known; whether it is new.
+absl::StatusOr<bool> RecordRelease(Home& home, Release& release) {
   absl::StatusOr<Release> known = ReadRelease(home.objects(), release.name);
   if (known.ok()) {
     release = *std::move(known);
-  } else {
-    if (!absl::IsNotFound(known.status())) return known.status();
-    LIKENESS_RETURN_IF_ERROR(WriteRelease(home.objects(), release));
+    return false;
   }
-  LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
-  if (current && current->name == release.name) return false;
-  LIKENESS_RETURN_IF_ERROR(SwitchCurrent(home.objects(), release.name, current));
+  if (!absl::IsNotFound(known.status())) return known.status();
+  LIKENESS_RETURN_IF_ERROR(WriteRelease(home.objects(), release));
   return true;
 }
 
@@ -221,8 +219,8 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
   return report;
 }
 
-absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
-                                                      const RunControl& control, const Clock& clock) {
+absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::vector<Release::Feature>& features,
+                                                         const RunControl& control, const Clock& clock) {
   const std::string generation = GenerationOf(features);
   std::vector<SegmentWriter::Deep> shapes;
   for (const Release::Feature& feature : features) {
@@ -258,7 +256,15 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
   }
   std::ranges::sort(report.release.shards, {}, &Release::Shard::id);
   report.release.name = ReleaseName(generation, report.release.shards);
-  LIKENESS_ASSIGN_OR_RETURN(report.switched, Switch(home, report.release));
+  LIKENESS_ASSIGN_OR_RETURN(report.created, RecordRelease(home, report.release));
+  return report;
+}
+
+absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
+                                                      const RunControl& control, const Clock& clock) {
+  LIKENESS_ASSIGN_OR_RETURN(std::optional<IndexReport> report, CreateRelease(home, features, control, clock));
+  if (!report) return report;
+  LIKENESS_ASSIGN_OR_RETURN(report->switched, SwitchRelease(home, report->release.name));
   return report;
 }
 
