@@ -40,6 +40,7 @@ struct Program {
 
 // One function a file: adds its subcommand.
 void AddAddCommand(Program& program);
+void AddCostCommand(Program& program);
 void AddEvalCommand(Program& program);
 void AddFeaturesCommand(Program& program);
 void AddFingerprintCommand(Program& program);
@@ -50,6 +51,7 @@ void AddMaterialiseCommand(Program& program);
 void AddModelCommand(Program& program);
 void AddPlanCommand(Program& program);
 void AddQueueCommand(Program& program);
+void AddReleaseCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
 void AddShowCommand(Program& program);

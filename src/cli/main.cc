@@ -13,8 +13,9 @@ int main(int argc, char** argv) {
   program.app.fallthrough();
   for (const auto add :
        {AddAddCommand, AddFingerprintCommand, AddIndexCommand, AddServeCommand, AddSearchCommand, AddStatusCommand,
-        AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand, AddQueueCommand, AddInspectCommand,
-        AddModelCommand, AddTrainCommand, AddEvalCommand, AddFeaturesCommand, AddShowCommand}) {
+        AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand, AddQueueCommand, AddReleaseCommand,
+        AddCostCommand, AddFeaturesCommand, AddShowCommand, AddInspectCommand, AddModelCommand, AddTrainCommand,
+        AddEvalCommand}) {
     add(program);
   }
   try {

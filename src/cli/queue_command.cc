@@ -5,6 +5,7 @@
 
 #include "cli/command.h"
 #include "pipeline/home.h"
+#include "serve/api_json.h"
 
 namespace likeness {
 namespace {
@@ -29,14 +30,7 @@ absl::StatusOr<CommandOutput> RunQueueCommand(const CommonFlags& common, const Q
   LIKENESS_ASSIGN_OR_RETURN(const QueueStats stats, home->queue().Stats());
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<TaskInFlight> flying, home->queue().InFlight(kShown));
   std::set<std::string> workers;
-  nlohmann::ordered_json tasks = nlohmann::ordered_json::array();
-  for (const TaskInFlight& task : flying) {
-    workers.insert(task.worker);
-    tasks.push_back({{"chunk", task.id},
-                     {"worker", task.worker},
-                     {"attempt", task.attempt},
-                     {"lease_seconds_left", task.seconds_left}});
-  }
+  for (const TaskInFlight& task : flying) workers.insert(task.worker);
   const std::optional<uint64_t> needed = WorkersNeeded(stats, workers.size(), flags.within);
   CommandOutput output;
   output.json = {{"depth", stats.waiting + stats.leased},
@@ -47,7 +41,7 @@ absl::StatusOr<CommandOutput> RunQueueCommand(const CommonFlags& common, const Q
                  {"workers", workers.size()},
                  {"within_seconds", flags.within},
                  {"workers_needed", nullptr},
-                 {"in_flight", tasks}};
+                 {"in_flight", TasksJson(flying)}};
   if (stats.oldest_seconds) output.json["oldest_seconds"] = *stats.oldest_seconds;
   if (needed) output.json["workers_needed"] = *needed;
   output.text = std::to_string(stats.waiting) + " chunks wait, " + std::to_string(stats.leased) + " are worked on by " +

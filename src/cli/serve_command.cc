@@ -14,7 +14,7 @@ namespace likeness {
 namespace {
 
 constexpr auto kSignalInterval = std::chrono::milliseconds(50);
-constexpr int kReloadEvery = 20;  // signal intervals: a new release serves within a second
+constexpr int kReloadEvery = 5;  // signal intervals: a new release serves within a second, loading it included
 
 struct ServeFlags {
   std::string host = "127.0.0.1";

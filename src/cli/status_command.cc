@@ -1,4 +1,5 @@
 // likeness status: what there is, what is missing, what cannot be used and why.
+#include <cstdio>
 #include <map>
 
 #include "cli/command.h"
@@ -25,10 +26,33 @@ std::string Text(const CollectionStatus& status) {
     text += feature.ToString() + ": " + std::to_string(progress.done) + " of " + std::to_string(progress.images) +
             " done\n";
   }
+  uint64_t running = 0, missing = 0, parts = 0;
+  for (const Cell& cell : status.cells) {
+    if (cell.done) continue;
+    ++(status.running(cell) ? running : missing);
+    parts += cell.parts;
+  }
+  if (running + missing > 0) {
+    text += std::to_string(running) + " cells are worked on with " + std::to_string(parts) + " parts so far, " +
+            std::to_string(missing) + " are missing; " + std::to_string(status.queue.waiting) + " chunks wait\n";
+  }
+  for (const TaskInFlight& task : status.tasks) {
+    text += "  chunk " + task.id + ": " + task.worker + ", attempt " + std::to_string(task.attempt) + ", lease " +
+            std::to_string(static_cast<int64_t>(task.seconds_left)) + " s\n";
+  }
+  for (const WorkerBeat& worker : status.workers) {
+    char rate[32];
+    std::snprintf(rate, sizeof(rate), "%.1f", worker.images_per_second);
+    text += "  worker " + worker.name + ": " + std::to_string(worker.images) + " images, " + rate + " images/s\n";
+  }
   text += status.release
               ? "release " + status.release->name + ": " + std::to_string(status.release->images()) + " images\n"
               : "no release yet\n";
-  for (const Quarantined& one : status.quarantined) text += "  " + one.source + ": " + one.reason + "\n";
+  for (const Quarantined& one : status.quarantined) {
+    text += "  " + one.source + ": " + one.reason;
+    if (one.attempts > 1) text += " (" + std::to_string(one.attempts) + " attempts)";
+    text += "\n";
+  }
   return text;
 }
 

@@ -16,12 +16,6 @@ namespace {
 constexpr uint64_t kSeed = 20150810;  // Any number will do; it must only stay the same.
 constexpr uint64_t kGrowth = 4;
 
-struct Stored {
-  std::string digest;
-  uint64_t trained_on = 0;  // vectors
-  uint64_t bits = 0;
-};
-
 absl::StatusOr<uint64_t> WholeNumber(const Safetensors& file, std::string_view key) {
   LIKENESS_ASSIGN_OR_RETURN(const std::string text, file.Metadata(key));
   uint64_t value = 0;
@@ -33,25 +27,6 @@ absl::StatusOr<uint64_t> WholeNumber(const Safetensors& file, std::string_view k
 }
 
 std::string KeyOf(const FeatureKey& feature, const std::string& digest) { return BinarizerKey(feature.type, digest); }
-
-// The binarizers of exactly this version of the feature, in the order of their digests.
-absl::StatusOr<std::vector<Stored>> ListBinarizers(Home& home, const FeatureKey& feature) {
-  LIKENESS_ASSIGN_OR_RETURN(const auto objects, ListAll(home.objects(), "binarizers/" + feature.type + "/"));
-  std::vector<Stored> found;
-  for (const ObjectInfo& object : objects) {
-    LIKENESS_ASSIGN_OR_RETURN(Blob blob, home.objects().Get(object.key));
-    LIKENESS_ASSIGN_OR_RETURN(const Safetensors file, Safetensors::Open(std::move(blob)));
-    LIKENESS_ASSIGN_OR_RETURN(const std::string version, file.Metadata("feature"));
-    if (version != feature.ToString()) continue;
-    Stored stored;
-    stored.digest = object.key.substr(object.key.rfind('/') + 1);
-    LIKENESS_ASSIGN_OR_RETURN(stored.trained_on, WholeNumber(file, "trained_on"));
-    const Safetensors::Tensor* rotation = file.Find("rotation");
-    if (rotation != nullptr && rotation->spec.shape.size() == 2) stored.bits = rotation->spec.shape[0];
-    found.push_back(std::move(stored));
-  }
-  return found;
-}
 
 struct Sample {
   std::vector<float> vectors;
@@ -107,19 +82,54 @@ absl::Status Store(Home& home, const FeatureKey& feature, const StoredBinarizer&
 
 }  // namespace
 
+absl::StatusOr<std::vector<BinarizerEntry>> ListBinarizers(Home& home, const std::string& feature_type) {
+  const std::string prefix = feature_type.empty() ? "binarizers/" : "binarizers/" + feature_type + "/";
+  LIKENESS_ASSIGN_OR_RETURN(const auto objects, ListAll(home.objects(), prefix));
+  std::vector<BinarizerEntry> found;
+  for (const ObjectInfo& object : objects) {
+    const std::optional<ObjectKey> key = ObjectKey::Parse(object.key);
+    if (!key || key->kind != ObjectKey::Kind::kBinarizer) continue;
+    absl::StatusOr<Blob> blob = home.objects().Get(object.key);
+    if (absl::IsNotFound(blob.status())) continue;
+    LIKENESS_RETURN_IF_ERROR(blob.status());
+    LIKENESS_ASSIGN_OR_RETURN(const Safetensors file, Safetensors::Open(*std::move(blob)));
+    LIKENESS_ASSIGN_OR_RETURN(const std::string version, file.Metadata("feature"));
+    const std::optional<FeatureKey> feature = FeatureKey::Parse(version);
+    if (!feature) return absl::DataLossError(object.key + ": '" + version + "' is no feature version");
+    BinarizerEntry entry;
+    entry.feature = *feature;
+    entry.digest = key->feature.version;
+    LIKENESS_ASSIGN_OR_RETURN(entry.trained_on, WholeNumber(file, "trained_on"));
+    const Safetensors::Tensor* rotation = file.Find("rotation");
+    if (rotation != nullptr && rotation->spec.shape.size() == 2) entry.bits = rotation->spec.shape[0];
+    found.push_back(std::move(entry));
+  }
+  return found;
+}
+
+const BinarizerEntry* BestBinarizer(const std::vector<BinarizerEntry>& entries, const FeatureKey& feature,
+                                    uint64_t bits) {
+  const BinarizerEntry* best = nullptr;
+  for (const BinarizerEntry& one : entries) {
+    if (one.feature != feature || one.bits != bits) continue;
+    if (best == nullptr || one.trained_on > best->trained_on) best = &one;
+  }
+  return best;
+}
+
+uint64_t CodeBits(const Home& home, uint64_t dimension) {
+  const uint64_t wanted = home.config().code_bits == 0 ? dimension : home.config().code_bits;
+  return (wanted + 63) / 64 * 64;
+}
+
 absl::StatusOr<StoredBinarizer> EnsureBinarizer(Home& home, const FeatureKey& feature) {
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureShard> shards, SealedShards(home, feature));
   if (shards.empty()) return absl::FailedPreconditionError("no shard of " + feature.ToString() + " is computed yet");
   uint64_t available = 0;
   for (const FeatureShard& shard : shards) available += shard.size();
-  const size_t wanted = home.config().code_bits == 0 ? shards.front().info().layout.dimension : home.config().code_bits;
-  const uint64_t bits = (wanted + 63) / 64 * 64;
-
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Stored> stored, ListBinarizers(home, feature));
-  const Stored* best = nullptr;
-  for (const Stored& one : stored) {
-    if (one.bits == bits && (best == nullptr || one.trained_on > best->trained_on)) best = &one;
-  }
+  const uint64_t bits = CodeBits(home, shards.front().info().layout.dimension);
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<BinarizerEntry> stored, ListBinarizers(home, feature.type));
+  const BinarizerEntry* best = BestBinarizer(stored, feature, bits);
   const bool outgrown = best != nullptr && best->trained_on < kBinarizerSample / kGrowth &&
                         available >= std::max<uint64_t>(1, best->trained_on) * kGrowth;
   if (best != nullptr && !outgrown) {

@@ -3,8 +3,17 @@
 #include <algorithm>
 
 #include "pipeline/features.h"
+#include "pipeline/plan.h"
 
 namespace likeness {
+
+bool CollectionStatus::running(const Cell& cell) const {
+  if (cell.done) return false;
+  const std::string shard = "/" + cell.shard.ToString() + "/";
+  return cell.parts > 0 || std::ranges::any_of(tasks, [&](const TaskInFlight& task) {
+           return task.id.find(shard) != std::string::npos;  // as TaskOf names it
+         });
+}
 
 absl::StatusOr<CollectionStatus> ReadCollectionStatus(Home& home) {
   CollectionStatus status;
@@ -22,6 +31,11 @@ absl::StatusOr<CollectionStatus> ReadCollectionStatus(Home& home) {
     }
   }
   LIKENESS_ASSIGN_OR_RETURN(status.cells, ReadCoverage(home, features));
+  LIKENESS_ASSIGN_OR_RETURN(const uint64_t chunk, ChunkImages(home, features));
+  status.part_images = std::min<uint64_t>(home.config().part_images, chunk);
+  LIKENESS_ASSIGN_OR_RETURN(status.queue, home.queue().Stats());
+  LIKENESS_ASSIGN_OR_RETURN(status.tasks, home.queue().InFlight(kMaxTasksShown));
+  LIKENESS_ASSIGN_OR_RETURN(status.workers, home.catalog().Workers(kWorkerAlive));
   return status;
 }
 

@@ -1,6 +1,7 @@
 // What there is in a home and what is missing: the same facts for the command line, the API and the page.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "catalog/catalog.h"
 #include "pipeline/coverage.h"
 #include "pipeline/home.h"
+#include "queue/queue.h"
 #include "store/release.h"
 
 namespace likeness {
@@ -18,11 +20,22 @@ struct CollectionStatus {
   std::vector<Quarantined> quarantined;  // at most kMaxQuarantined, by source
   std::vector<Cell> cells;               // of the current features, and of others that the release serves
   std::optional<Release> release;        // that is current; none before the first
+  uint64_t part_images = 0;              // images in a part of a cell, at most
+  QueueStats queue;
+  std::vector<TaskInFlight> tasks;  // at most kMaxTasksShown, oldest first
+  std::vector<WorkerBeat> workers;  // that were seen within kWorkerAlive, by name
+
+  // Some of the cell is computed, or a worker is at its shard.
+  bool running(const Cell& cell) const;
 };
+
+inline constexpr uint64_t kMaxTasksShown = 1000;
+inline constexpr std::chrono::seconds kWorkerAlive{30};
 
 inline constexpr uint64_t kMaxQuarantined = 10'000;
 
-// Errors: those of the catalog and the store. A configured model that is not there only leaves its cells out.
+// Errors: those of the catalog, the store and the queue. A configured model that is not there only leaves its cells
+// out.
 absl::StatusOr<CollectionStatus> ReadCollectionStatus(Home& home);
 
 }  // namespace likeness

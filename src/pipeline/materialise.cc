@@ -14,6 +14,7 @@
 #include "index/segment_writer.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
+#include "pipeline/releases.h"
 #include "pipeline/shards.h"
 #include "store/feature_shard.h"
 #include "store/fingerprint_file.h"
@@ -145,23 +146,20 @@ std::string ReleaseName(const std::string& generation, const std::vector<Release
   return "r" + Sha256Hex(AsBytes(content)).substr(0, 12);
 }
 
-// Records the release if it is new, and makes it current.
-absl::StatusOr<bool> Switch(Home& home, Release& release) {
+// Records the release, unless it is known; whether it is new.
+absl::StatusOr<bool> RecordRelease(Home& home, Release& release) {
   absl::StatusOr<Release> known = ReadRelease(home.objects(), release.name);
   if (known.ok()) {
     release = *std::move(known);
-  } else {
-    if (!absl::IsNotFound(known.status())) return known.status();
-    LIKENESS_RETURN_IF_ERROR(WriteRelease(home.objects(), release));
+    return false;
   }
-  LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
-  if (current && current->name == release.name) return false;
-  const absl::Status switched = SwitchCurrent(home.objects(), release.name, current);
-  if (absl::IsFailedPrecondition(switched)) {  // Somebody who builds the same may have been quicker.
-    LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> now, ReadCurrent(home.objects()));
-    if (now && now->name == release.name) return false;
+  if (!absl::IsNotFound(known.status())) return known.status();
+  const absl::Status written = WriteRelease(home.objects(), release);
+  if (absl::IsAlreadyExists(written)) {  // Somebody who builds the same was quicker, and by his clock it is earlier.
+    LIKENESS_ASSIGN_OR_RETURN(release, ReadRelease(home.objects(), release.name));
+    return false;
   }
-  LIKENESS_RETURN_IF_ERROR(switched);
+  LIKENESS_RETURN_IF_ERROR(written);
   return true;
 }
 
@@ -240,8 +238,8 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
   return report;
 }
 
-absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
-                                                      const RunControl& control, const Clock& clock) {
+absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::vector<Release::Feature>& features,
+                                                         const RunControl& control, const Clock& clock) {
   const std::string generation = GenerationOf(features);
   std::vector<SegmentWriter::Deep> shapes;
   std::vector<SegmentWriter::Plain> plain;
@@ -281,7 +279,15 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
   }
   std::ranges::sort(report.release.shards, {}, &Release::Shard::id);
   report.release.name = ReleaseName(generation, report.release.shards);
-  LIKENESS_ASSIGN_OR_RETURN(report.switched, Switch(home, report.release));
+  LIKENESS_ASSIGN_OR_RETURN(report.created, RecordRelease(home, report.release));
+  return report;
+}
+
+absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
+                                                      const RunControl& control, const Clock& clock) {
+  LIKENESS_ASSIGN_OR_RETURN(std::optional<IndexReport> report, CreateRelease(home, features, control, clock));
+  if (!report) return report;
+  LIKENESS_ASSIGN_OR_RETURN(report->switched, SwitchRelease(home, report->release.name));
   return report;
 }
 

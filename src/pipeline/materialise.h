@@ -36,14 +36,20 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
                                                           const RunControl& control);
 
 struct IndexReport {
-  Release release;        // that serves now
-  bool switched = false;  // it did not before
+  Release release;
+  bool created = false;   // it was not there before
+  bool switched = false;  // it serves now and did not before; never set by CreateRelease
   MaterialiseReport built;
 };
 
-// Builds the segment of every shard that has a fingerprint file of the generation, records the release, and makes it
-// the current one. The same content gives the same release, so that it can be repeated. Nothing when it was stopped.
+// Builds the segment of every shard that has a fingerprint file of the generation, and records the release, which does
+// not serve yet. The same content gives the same release, so that it can be repeated. Nothing when it was stopped.
 // Errors: FailedPrecondition when there is no fingerprint file at all.
+absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::vector<Release::Feature>& features,
+                                                         const RunControl& control,
+                                                         const Clock& clock = Clock::System());
+
+// CreateRelease, and makes the release the current one.
 absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
                                                       const RunControl& control, const Clock& clock = Clock::System());
 

@@ -1,6 +1,8 @@
 #include "serve/api_json.h"
 
+#include <chrono>
 #include <cmath>
+#include <ctime>
 
 #include "serve/color_json.h"
 
@@ -16,10 +18,54 @@ namespace {
 
 double Rounded(double value, double unit) { return std::round(value / unit) * unit; }
 
+std::string IsoTime(std::chrono::sys_seconds time) {
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
+  std::tm parts;
+  ::gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
 // A float as a person would write it: 0.831264, not 0.8312640190124512.
 double Readable(float value) { return Rounded(static_cast<double>(value), 1e-6); }
 
+Json QueueJson(const CollectionStatus& status) {
+  const QueueStats& queue = status.queue;
+  Json oldest = nullptr;
+  if (queue.oldest_seconds) oldest = Rounded(*queue.oldest_seconds, 1e-3);
+  return {{"waiting", queue.waiting},
+          {"leased", queue.leased},
+          {"oldest_seconds", std::move(oldest)},
+          {"chunks_per_second", Rounded(queue.done_per_second, 1e-6)}};
+}
+
+Json WorkersJson(const std::vector<WorkerBeat>& workers) {
+  Json list = Json::array();
+  for (const WorkerBeat& worker : workers) {
+    list.push_back({{"name", worker.name},
+                    {"host", worker.host},
+                    {"started", IsoTime(worker.started)},
+                    {"last_seen", IsoTime(worker.last_seen)},
+                    {"chunk", worker.chunk},
+                    {"images", worker.images},
+                    {"images_per_second", Rounded(worker.images_per_second, 1e-3)}});
+  }
+  return list;
+}
+
 }  // namespace
+
+Json TasksJson(const std::vector<TaskInFlight>& tasks) {
+  Json list = Json::array();
+  for (const TaskInFlight& task : tasks) {
+    list.push_back({{"chunk", task.id},
+                    {"worker", task.worker},
+                    {"attempt", task.attempt},
+                    {"lease_seconds_left", Rounded(task.seconds_left, 1e-3)}});
+  }
+  return list;
+}
 
 Json PinJson(const Pin& pin) {
   return {{"pin", pin.id},
@@ -86,7 +132,7 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
 Json StatusJson(const CollectionStatus& status) {
   Json quarantined = Json::array();
   for (const Quarantined& one : status.quarantined) {
-    quarantined.push_back({{"source", one.source}, {"reason", one.reason}});
+    quarantined.push_back({{"source", one.source}, {"reason", one.reason}, {"attempts", one.attempts}});
   }
   Json cells = Json::array();
   for (const Cell& cell : status.cells) {
@@ -94,7 +140,8 @@ Json StatusJson(const CollectionStatus& status) {
                      {"epoch", cell.shard.epoch.ToString()},
                      {"shard", cell.shard.shard},
                      {"images", cell.images},
-                     {"state", cell.done ? "done" : "missing"}});
+                     {"parts", cell.parts},
+                     {"state", cell.done ? "done" : (status.running(cell) ? "running" : "missing")}});
   }
   Json release = nullptr;
   if (status.release) {
@@ -105,8 +152,17 @@ Json StatusJson(const CollectionStatus& status) {
                {"images", status.release->images()},
                {"features", std::move(features)}};
   }
-  return {{"version", LIKENESS_VERSION},           {"images", status.counts.images}, {"pins", status.counts.pins},
-          {"quarantined", std::move(quarantined)}, {"cells", std::move(cells)},      {"release", std::move(release)}};
+  return {{"version", LIKENESS_VERSION},
+          {"images", status.counts.images},
+          {"pins", status.counts.pins},
+          {"quarantined_images", status.counts.quarantined},
+          {"quarantined", std::move(quarantined)},
+          {"part_images", status.part_images},
+          {"cells", std::move(cells)},
+          {"queue", QueueJson(status)},
+          {"tasks", TasksJson(status.tasks)},
+          {"workers", WorkersJson(status.workers)},
+          {"release", std::move(release)}};
 }
 
 Json ErrorJson(const absl::Status& status) {

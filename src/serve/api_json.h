@@ -12,6 +12,8 @@ namespace likeness {
 
 nlohmann::ordered_json PinJson(const Pin& pin);
 nlohmann::ordered_json SearchAnswerJson(const SearchAnswer& answer);
+// Tasks in flight, as the status and `likeness queue` give them.
+nlohmann::ordered_json TasksJson(const std::vector<TaskInFlight>& tasks);
 nlohmann::ordered_json StatusJson(const CollectionStatus& status);
 nlohmann::ordered_json ErrorJson(const absl::Status& status);  // {"error":{"code","message"}}
 

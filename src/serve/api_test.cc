@@ -241,6 +241,22 @@ TEST_F(ApiTest, FaultsBecomeStatusesByBlame) {
   Error(Get("/v1/status"), 500, "internal");
 }
 
+TEST_F(ApiTest, StatusShowsEachCellAndWhoWorksAtIt) {
+  const json status = json::parse(Get("/v1/status").body);
+  std::vector<std::string> states;
+  for (const json& cell : status["cells"]) states.push_back(cell["state"]);
+  EXPECT_THAT(states, testing::ElementsAre("done", "running", "running", "missing"));
+  EXPECT_EQ(status["cells"][1]["parts"], 2);
+  EXPECT_EQ(status["quarantined"][0]["attempts"], 3);
+  EXPECT_EQ(status["tasks"][0]["worker"], "here.1.0");
+  EXPECT_EQ(status["tasks"][0]["attempt"], 2);
+  EXPECT_EQ(status["tasks"][0]["lease_seconds_left"], 12.5);
+  EXPECT_EQ(status["workers"][0]["images_per_second"], 20.5);
+  EXPECT_EQ(status["workers"][0]["last_seen"], "2026-11-22T00:00:00Z");
+  EXPECT_EQ(status["queue"]["waiting"], 4);
+  EXPECT_EQ(status["queue"]["oldest_seconds"], nullptr);
+}
+
 TEST_F(ApiTest, ListsAndDescribesImages) {
   const json list = json::parse(Get("/v1/images?limit=10&text=red").body);
   EXPECT_EQ(list["total"], 1);
@@ -252,6 +268,7 @@ TEST_F(ApiTest, ListsAndDescribesImages) {
   EXPECT_EQ(image["source"], "pictures/" + shoe_.Hex().substr(0, 8));
   EXPECT_EQ(image["features"][0]["feature"], "deep.tiny");
   EXPECT_EQ(json::parse(Get("/v1/boards").body)["boards"][0]["board"], "shoes");
+  EXPECT_EQ(list["release"], "20261122T000000Z") << "each answer names its release";
   EXPECT_EQ(json::parse(Get("/v1/status").body)["release"], nullptr);
   Error(Get("/v1/images?limit=1001"), 400, "invalid_argument");
   Error(Get("/v1/images?offset=-1"), 400, "invalid_argument");

@@ -35,7 +35,10 @@ std::string ImageListJson(const ImageList& list, uint64_t offset) {
                       {"board", item.board},
                       {"board_title", item.board_title}});
   }
-  return OneLine({{"total", list.total}, {"offset", offset}, {"images", std::move(images)}});
+  Json release = nullptr;
+  if (!list.release.empty()) release = list.release;
+  return OneLine(
+      {{"release", std::move(release)}, {"total", list.total}, {"offset", offset}, {"images", std::move(images)}});
 }
 
 std::string ImageJson(const ImageRecord& image, std::span<const Pin> pins, std::span<const FeatureKey> features) {

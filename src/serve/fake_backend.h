@@ -79,6 +79,7 @@ class FakeBackend final : public Backend {
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter&) override {
     if (!failure_.ok()) return failure_;
     ImageList list;
+    list.release = "20261122T000000Z";
     list.total = images_.size();
     uint64_t at = 0;
     for (const auto& [signature, image] : images_) {
@@ -108,8 +109,26 @@ class FakeBackend final : public Backend {
     if (!failure_.ok()) return failure_;
     CollectionStatus status;
     status.counts.images = images_.size();
-    status.quarantined.push_back({"broken.jpg", "the file is empty"});
-    status.cells.push_back({{"deep.tiny", "0a1b"}, {*Epoch::Parse("2026-11-22"), 0}, images_.size(), true});
+    status.counts.quarantined = 1;
+    status.quarantined.push_back({"broken.jpg", "the file is empty", 3});
+    const Epoch day = *Epoch::Parse("2026-11-22");
+    const FeatureKey feature{"deep.tiny", "0a1b"};
+    status.cells.push_back({feature, {day, 0}, images_.size(), true});
+    status.cells.push_back({feature, {day, 1}, 1000, false, 2});
+    status.cells.push_back({feature, {day, 2}, 1000, false, 0});
+    status.cells.push_back({feature, {day, 3}, 1000, false, 0});
+    status.part_images = 512;
+    status.queue.waiting = 4;
+    status.queue.leased = 1;
+    status.tasks.push_back({"00ff00ff00ff/2026-11-22/00002/0-512", "here.1.0", 2, 12.5});
+    WorkerBeat worker;
+    worker.name = "here.1.0";
+    worker.host = "here";
+    worker.started = worker.last_seen = day.day();
+    worker.chunk = status.tasks[0].id;
+    worker.images = 70;
+    worker.images_per_second = 20.5;
+    status.workers.push_back(worker);
     return status;
   }
   uint64_t ReleaseImages() override { return images_.size(); }

@@ -299,6 +299,7 @@ absl::StatusOr<ImageList> SearchService::List(uint64_t offset, size_t limit, con
   ImageList list;
   const std::shared_ptr<const Serving> serving = this->serving();
   if (serving == nullptr) return list;
+  list.release = serving->release.name;
   const Snapshot& snapshot = *serving->snapshot;
   LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(filter, *serving));
   std::vector<Snapshot::Place> places;

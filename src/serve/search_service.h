@@ -92,7 +92,8 @@ struct ImageList {
     std::string board;
     std::string board_title;
   };
-  uint64_t total = 0;  // images that match
+  std::string release;  // that answered; empty before the first
+  uint64_t total = 0;   // images that match
   std::vector<Item> images;
 };
 

@@ -113,7 +113,8 @@ TEST(Format, ReleaseVersion1) {
   EXPECT_EQ(*ParseRelease(bytes), release);
   EXPECT_EQ(bytes, *FormatRelease(release));
   EXPECT_EQ(Inspected("release.v1.json")["images"], 3);
-  EXPECT_EQ(*ParseCurrent(Written("current.v1.json", FormatCurrent("2026-11-22-a"))), "2026-11-22-a");
+  EXPECT_EQ(ParseCurrent(Written("current.v1.json", FormatCurrent({"2026-11-22-a", "", {}, ""})))->name,
+            "2026-11-22-a");
   EXPECT_EQ(Inspected("current.v1.json")["release"], "2026-11-22-a");
 }
 

@@ -133,8 +133,8 @@ absl::StatusOr<std::string> InspectFile(const std::filesystem::path& path) {
     }
     if (AsText(bytes).starts_with('{')) {
       if (AsText(bytes).substr(0, 200).find("\"likeness.current\"") != std::string_view::npos) {
-        LIKENESS_ASSIGN_OR_RETURN(const std::string name, ParseCurrent(AsText(bytes)));
-        return Dump({{"format", "likeness.current"}, {"format_version", 1}, {"release", name}});
+        LIKENESS_ASSIGN_OR_RETURN(const CurrentRelease current, ParseCurrent(AsText(bytes)));
+        return Dump(ordered_json::parse(FormatCurrent(current)));
       }
       LIKENESS_ASSIGN_OR_RETURN(const Release release, ParseRelease(AsText(bytes)));
       ordered_json object = ordered_json::parse(*FormatRelease(release));

@@ -147,18 +147,34 @@ absl::StatusOr<Release> ReadRelease(ObjectStore& store, std::string_view name) {
   return release;
 }
 
-std::string FormatCurrent(std::string_view name) {
-  const ordered_json object = {
-      {"format", kCurrentFormat}, {"format_version", kVersion}, {"release", std::string(name)}};
+std::string FormatCurrent(const CurrentRelease& current) {
+  ordered_json object = {{"format", kCurrentFormat}, {"format_version", kVersion}, {"release", current.name}};
+  if (!current.previous.empty()) object["previous"] = current.previous;
+  if (!current.removing.empty()) object["removing"] = current.removing;
   return object.dump() + "\n";
 }
 
-absl::StatusOr<std::string> ParseCurrent(std::string_view text) {
+absl::StatusOr<CurrentRelease> ParseCurrent(std::string_view text) {
   LIKENESS_ASSIGN_OR_RETURN(const json object, ParseObject(text, kCurrentFormat));
   std::string fault;
-  std::string name = Fields(object, fault).Text("release");
-  if (!IsReleaseName(name)) return absl::DataLossError("'release' is not a release name");
-  return name;
+  Fields fields(object, fault);
+  CurrentRelease current;
+  current.name = fields.Text("release");
+  if (!IsReleaseName(current.name)) return absl::DataLossError("'release' is not a release name");
+  if (object.contains("previous")) {
+    current.previous = fields.Text("previous");
+    if (!IsReleaseName(current.previous)) return absl::DataLossError("'previous' is not a release name");
+  }
+  if (const auto list = object.find("removing"); list != object.end()) {
+    if (!list->is_array()) return absl::DataLossError("'removing' is not a list");
+    for (const json& name : *list) {
+      if (!name.is_string() || !IsReleaseName(name.get<std::string>())) {
+        return absl::DataLossError("'removing' holds something that is not a release name");
+      }
+      current.removing.push_back(name.get<std::string>());
+    }
+  }
+  return current;
 }
 
 absl::StatusOr<std::optional<CurrentRelease>> ReadCurrent(ObjectStore& store) {
@@ -166,21 +182,43 @@ absl::StatusOr<std::optional<CurrentRelease>> ReadCurrent(ObjectStore& store) {
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<ObjectInfo> info, store.Head(kCurrentKey));
   if (!info) return std::nullopt;
   LIKENESS_ASSIGN_OR_RETURN(const Blob blob, store.Get(kCurrentKey));
-  auto name = ParseCurrent(AsText(blob.bytes()));
-  if (!name.ok()) return Annotate(name.status(), kCurrentKey);
-  return CurrentRelease{*std::move(name), info->etag};
+  absl::StatusOr<CurrentRelease> current = ParseCurrent(AsText(blob.bytes()));
+  if (!current.ok()) return Annotate(current.status(), kCurrentKey);
+  current->etag = info->etag;
+  return *std::move(current);
 }
 
 absl::Status SwitchCurrent(ObjectStore& store, std::string_view name, const std::optional<CurrentRelease>& from) {
-  LIKENESS_RETURN_IF_ERROR(ReadRelease(store, name).status());
+  CurrentRelease next;
+  next.name = name;
   PutOptions options;
   if (from) {
+    if (std::ranges::find(from->removing, name) != from->removing.end()) {
+      return absl::FailedPreconditionError("release " + next.name +
+                                           " is being removed: run `likeness release gc` to its end first");
+    }
+    next.previous = from->name == name ? from->previous : from->name;
+    next.removing = from->removing;
     options.if_match = from->etag;
   } else {
     options.if_absent = true;
   }
-  const absl::Status put = store.Put(kCurrentKey, AsBytes(FormatCurrent(name)), options);
-  if (absl::IsAlreadyExists(put)) return absl::FailedPreconditionError("another release became current meanwhile");
+  LIKENESS_RETURN_IF_ERROR(ReadRelease(store, name).status());
+  const absl::Status put = store.Put(kCurrentKey, AsBytes(FormatCurrent(next)), options);
+  if (absl::IsAlreadyExists(put) || absl::IsFailedPrecondition(put)) {
+    return absl::FailedPreconditionError("another release became current meanwhile: look and try again");
+  }
+  return put;
+}
+
+absl::Status MarkRemoving(ObjectStore& store, const CurrentRelease& from, const std::vector<std::string>& removing) {
+  if (from.removing == removing) return absl::OkStatus();
+  CurrentRelease next = from;
+  next.removing = removing;
+  const absl::Status put = store.Put(kCurrentKey, AsBytes(FormatCurrent(next)), {.if_match = from.etag});
+  if (absl::IsFailedPrecondition(put)) {
+    return absl::FailedPreconditionError("another release became current meanwhile: look and try again");
+  }
   return put;
 }
 

@@ -47,18 +47,24 @@ absl::Status WriteRelease(ObjectStore& store, const Release& release);
 // Errors: NotFound, DataLoss.
 absl::StatusOr<Release> ReadRelease(ObjectStore& store, std::string_view name);
 
-// What CURRENT names.
+// What CURRENT says.
 struct CurrentRelease {
-  std::string name;
-  std::string etag;  // of CURRENT, for the next switch
+  std::string name;                   // of the release that serves
+  std::string previous;               // that served before it; empty when there was none, or that is not known
+  std::vector<std::string> removing;  // releases that are being removed: none of them can become current
+  std::string etag;                   // of CURRENT, for the next switch
 };
-// The text of CURRENT that names `name`, and the name in it. Errors: DataLoss.
-std::string FormatCurrent(std::string_view name);
-absl::StatusOr<std::string> ParseCurrent(std::string_view text);
+// The text of CURRENT, without the etag. Errors: DataLoss.
+std::string FormatCurrent(const CurrentRelease& current);
+absl::StatusOr<CurrentRelease> ParseCurrent(std::string_view text);
 // Nothing before the first release. Errors: DataLoss.
 absl::StatusOr<std::optional<CurrentRelease>> ReadCurrent(ObjectStore& store);
-// One conditional put: CURRENT names `name` from now on if it still is what `from` says (nothing: if there is none).
-// Errors: FailedPrecondition when another has switched meanwhile; NotFound when there is no such release.
+// One conditional put: CURRENT names `name` from now on if it still is what `from` says (nothing: if there is none),
+// and what served until then is the previous one. Errors: FailedPrecondition when another has switched meanwhile, or
+// the release is being removed; NotFound when there is no such release.
 absl::Status SwitchCurrent(ObjectStore& store, std::string_view name, const std::optional<CurrentRelease>& from);
+// One conditional put: CURRENT says `removing`, and is otherwise as `from` says. From then on no switch to one of these
+// succeeds, also none that has begun before. Errors: FailedPrecondition when another has switched meanwhile.
+absl::Status MarkRemoving(ObjectStore& store, const CurrentRelease& from, const std::vector<std::string>& removing);
 
 }  // namespace likeness

@@ -140,8 +140,40 @@ TEST(Release, OneSwitchWins) {
   ASSERT_TRUE(SwitchCurrent(store, "b", seen).ok());
   EXPECT_EQ(SwitchCurrent(store, "c", seen).code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ((*ReadCurrent(store))->name, "b");
+  EXPECT_EQ((*ReadCurrent(store))->previous, "a");
   ASSERT_TRUE(store.Put(kCurrentKey, AsBytes("{}")).ok());
   EXPECT_EQ(ReadCurrent(store).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST(Release, WhatIsBeingRemovedCannotBecomeCurrent) {
+  MemoryStore store;
+  for (const char* name : {"a", "b", "c"}) ASSERT_TRUE(WriteRelease(store, Sample(name)).ok());
+  ASSERT_TRUE(SwitchCurrent(store, "a", std::nullopt).ok());
+  const std::optional<CurrentRelease> before = *ReadCurrent(store);
+  ASSERT_TRUE(MarkRemoving(store, *before, {"b"}).ok());
+  EXPECT_EQ(SwitchCurrent(store, "b", before).code(), absl::StatusCode::kFailedPrecondition) << "it began before";
+  const std::optional<CurrentRelease> marked = *ReadCurrent(store);
+  EXPECT_EQ(marked->name, "a");
+  EXPECT_EQ(SwitchCurrent(store, "b", marked).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(SwitchCurrent(store, "c", marked).ok());
+  EXPECT_EQ((*ReadCurrent(store))->removing, std::vector<std::string>{"b"}) << "a switch forgets nothing";
+  EXPECT_EQ(MarkRemoving(store, *marked, {}).code(), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(MarkRemoving(store, **ReadCurrent(store), {}).ok());
+  EXPECT_TRUE(SwitchCurrent(store, "b", *ReadCurrent(store)).ok());
+  EXPECT_EQ((*ReadCurrent(store))->previous, "c");
+}
+
+TEST(Release, CurrentIsReadAsItWasWrittenAndAsItWasBefore) {
+  const CurrentRelease full{"b", "a", {"x", "y"}, ""};
+  const CurrentRelease read = *ParseCurrent(FormatCurrent(full));
+  EXPECT_EQ(read.name, "b");
+  EXPECT_EQ(read.previous, "a");
+  EXPECT_EQ(read.removing, full.removing);
+  const std::string old = "{\"format\":\"likeness.current\",\"format_version\":1,\"release\":\"a\"";
+  EXPECT_EQ(ParseCurrent(old + "}")->previous, "");
+  for (const char* more : {",\"previous\":1}", ",\"previous\":\"/\"}", ",\"removing\":\"a\"}", ",\"removing\":[1]}"}) {
+    EXPECT_EQ(ParseCurrent(old + more).status().code(), absl::StatusCode::kDataLoss) << more;
+  }
 }
 
 }  // namespace

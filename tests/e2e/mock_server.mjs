@@ -179,9 +179,14 @@ function status(collection) {
   const half = Math.floor(n / 2);
   return {
     version: '0.0.0-mock', images: n, pins: n,
-    quarantined: [{source: 'made/broken.jpg', reason: 'the file ends before the picture does'}, {source: 'made/empty.png', reason: 'the file is empty'}],
-    cells: [{feature: kFeature, epoch: '2025-06-01', shard: 0, images: half, state: 'done'}, {feature: kFeature, epoch: '2025-06-02', shard: 0, images: n - half, state: 'done'},
-            {feature: 'color/000002', epoch: '2025-06-01', shard: 0, images: half, state: 'running'}, {feature: 'color/000002', epoch: '2025-06-02', shard: 0, images: n - half, state: 'missing'}],
+    quarantined_images: 2,
+    quarantined: [{source: 'made/broken.jpg', reason: 'the file ends before the picture does', attempts: 1}, {source: 'made/empty.png', reason: 'the file is empty', attempts: 3}],
+    part_images: 64,
+    cells: [{feature: kFeature, epoch: '2025-06-01', shard: 0, images: half, parts: 0, state: 'done'}, {feature: kFeature, epoch: '2025-06-02', shard: 0, images: n - half, parts: 0, state: 'done'},
+            {feature: 'color/000002', epoch: '2025-06-01', shard: 0, images: half, parts: 1, state: 'running'}, {feature: 'color/000002', epoch: '2025-06-02', shard: 0, images: n - half, parts: 0, state: 'missing'}],
+    queue: {waiting: 2, leased: 1, oldest_seconds: 3.5, chunks_per_second: 0.2},
+    tasks: [{chunk: '0123456789ab/2025-06-01/00000/64-128', worker: 'mock.1.0', attempt: 2, lease_seconds_left: 41.5}],
+    workers: [{name: 'mock.1.0', host: 'mock', started: '2025-06-02T00:00:00Z', last_seen: '2025-06-02T00:01:00Z', chunk: '0123456789ab/2025-06-01/00000/64-128', images: 64, images_per_second: 12.5}],
     release: {name: 'mock', created: '2025-06-02T00:00:00Z', images: n, features: [kFeature]},
   };
 }
@@ -234,7 +239,7 @@ async function answer(collection, token, request) {
       const offset = integer(url.searchParams.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER, 0);
       const limit = integer(url.searchParams.get('limit'), 'limit', 1, 1000, 100);
       const found = filter.board || filter.text ? collection.items.filter((item) => passes(item, filter)) : collection.items;
-      return json({total: found.length, offset, images: found.slice(offset, offset + limit).map(({signature, width, height, pins: [{description, board, board_title}]}) =>
+      return json({release: 'mock', total: found.length, offset, images: found.slice(offset, offset + limit).map(({signature, width, height, pins: [{description, board, board_title}]}) =>
         ({signature, width, height, description, board, board_title}))});
     }
     case 'image': {

@@ -310,6 +310,32 @@ describe('the page', {concurrency: 3}, () => {
     assert.equal(await page.locator('#status .cells .cell:not(.none)').count(), squares);
   }));
 
+
+  test('status: the cells fill while a run goes, and stop asking when it is closed', () => withPage(async (page) => {
+    let parts = 0;
+    let asked = 0;
+    await page.route('**/v1/status', async (route) => {
+      asked += 1;
+      const body = await (await route.fetch()).json();
+      body.part_images = 100;
+      body.cells = [0, 1].map((shard) => ({feature: 'color/000002', epoch: '2025-06-01', shard, images: 400, parts, state: parts > 3 ? 'done' : 'running'}));
+      body.tasks = [{chunk: 'aa/2025-06-01/00000/0-100', worker: 'far.1.0', attempt: 2, lease_seconds_left: 41.5}];
+      body.workers = [];
+      await route.fulfill({json: body});
+    });
+    await page.locator('#open-status').click();
+    await page.waitForSelector('#status .cells .cell.running');
+    assert.equal(await page.locator('#status .cells .cell .number').textContent(), '0 %');
+    assert.match(await page.locator('#status .workers').textContent(), /far\.1\.0.*no sign of life.*attempt 2/);
+    parts = 1;
+    await page.waitForFunction(() => document.querySelector('#status .cells .cell .number')?.textContent === '25 %');
+    parts = 4;
+    await page.waitForSelector('#status .cells .cell.done');
+    await page.locator('#status .close').click();
+    const before = asked;
+    await page.waitForTimeout(2500);
+    assert.equal(asked, before);
+  }));
   test('light and dark: by preference, and by the toggle, which is remembered', () => withPage(async (page) => {
     const ground = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
     const dark = await ground();
