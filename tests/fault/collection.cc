@@ -32,6 +32,18 @@ class FixedClock final : public Clock {
   std::chrono::system_clock::time_point Now() const override { return Epoch::Parse("2026-11-22")->day(); }
 };
 
+// Waits until the worker holds a chunk. False when it has ended: the queue is empty.
+bool AwaitLease(Home& home, Process& worker) {
+  const std::string name = "." + std::to_string(worker.id()) + ".";
+  const auto holds = [&](const TaskInFlight& task) { return task.worker.find(name) != std::string::npos; };
+  while (worker.Running()) {
+    const auto flying = home.queue().InFlight(100);
+    if (flying.ok() && std::ranges::any_of(*flying, holds)) return true;
+    std::this_thread::sleep_for(milliseconds(5));
+  }
+  return false;
+}
+
 }  // namespace
 
 bool FullRun() { return std::getenv("LIKENESS_FULL") != nullptr; }
@@ -175,10 +187,10 @@ int KillWorkers(Home& home, size_t workers, int kills, uint64_t seed) {
   for (size_t i = 0; i < workers; ++i) running.push_back(StartWorker(home.path()));
   int landed = 0;
   while (landed < kills) {
-    std::this_thread::sleep_for(milliseconds(50 + static_cast<int64_t>(random.Below(300))));
-    const auto stats = home.queue().Stats();
-    if (stats.ok() && stats->waiting + stats->leased == 0) break;
     auto& victim = running[random.Below(workers)];
+    if (!AwaitLease(home, *victim)) break;
+    // Somewhere in this chunk, or in one of the next.
+    std::this_thread::sleep_for(milliseconds(static_cast<int64_t>(random.Below(300))));
     victim->Signal(SIGKILL);
     landed += victim->Wait() == -SIGKILL;
     victim = StartWorker(home.path());

@@ -30,6 +30,7 @@ class Process {
   Process(const Process&) = delete;
   Process& operator=(const Process&) = delete;
 
+  pid_t id() const { return process_; }
   bool Running();           // false once it has ended
   void Signal(int signal);  // does nothing when it has ended
   // Its exit code; minus the signal when one ended it.
@@ -62,8 +63,7 @@ std::unique_ptr<Home> MakeCollection(const std::filesystem::path& path,
 // cannot be read.
 std::map<std::string, std::string> Outputs(Home& home);
 
-// Jobs 4 and 5 and the index, after the queue has become empty. Fails the test when anything is missing then: `lost`
-// images.
+// Jobs 4 and 5 and the index, after the queue has become empty. Fails the test when an image lacks a feature then.
 void Finish(Home& home);
 
 // The outputs of a run over the pictures that nothing disturbs, in one process on the embedded engines.
@@ -71,8 +71,8 @@ std::map<std::string, std::string> Undisturbed(const std::filesystem::path& path
                                                const std::vector<std::filesystem::path>& pictures,
                                                CollectionOptions options);
 
-// kill -9 of one of `workers` workers, at random moments, until so many kills have landed or the queue is empty; then
-// waits until the workers have emptied it. Returns how many landed.
+// kill -9 of one of `workers` workers, each at a random moment after it has taken a chunk, until so many kills have
+// landed or the queue is empty; then waits until the workers have emptied it. Returns how many landed.
 int KillWorkers(Home& home, size_t workers, int kills, uint64_t seed);
 
 }  // namespace likeness

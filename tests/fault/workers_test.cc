@@ -21,7 +21,7 @@ using std::chrono::seconds;
 std::vector<FeatureRate> RatesOf(Home& home) { return home.catalog().Rates().value_or(std::vector<FeatureRate>{}); }
 
 TEST(Workers, FiftyKillsLoseNothingAndDoubleNothing) {
-  const auto pictures = ProductPictures(FullRun() ? 4500 : 400);
+  const auto pictures = ProductPictures(FullRun() ? 4500 : 500);
   if (pictures.empty()) GTEST_SKIP();
   const int wanted = FullRun() ? 50 : 10;
   const ScratchFolder scratch;
@@ -32,7 +32,7 @@ TEST(Workers, FiftyKillsLoseNothingAndDoubleNothing) {
   const uint64_t seed = std::random_device{}();
   int kills = 0;
   // A fast machine may be done before the last kill: then again, on a home of its own.
-  for (int round = 0; kills < wanted && round < 10; ++round) {
+  for (int round = 0; kills < wanted && round < 40; ++round) {
     std::cout << "seed " << seed + static_cast<uint64_t>(round) << ", " << kills << " kills so far\n";
     const auto path = scratch.path() / ("home" + std::to_string(round));
     const auto home = MakeCollection(path, pictures, options);
