@@ -63,7 +63,7 @@ export function coverage() {
     node.replaceChildren(
       el('div', {class: 'cells-box', tabindex: '0', role: 'region', 'aria-label': 'Cells'}, el('table', {class: 'cells'},
         el('thead', {}, el('tr', {}, el('th', {scope: 'col'}, 'Epoch'), ...features.map((f) => el('th', {scope: 'col', title: f},
-          el('span', {class: 'kind'}, kind(f)), el('small', {class: 'muted version'}, version(f)), totals.get(f))))),
+          el('span', {class: 'kind'}, ...kind(f).split(/(?<=[._])/).flatMap((word, i) => (i ? [el('wbr'), word] : [word]))), el('small', {class: 'muted version'}, version(f)), totals.get(f))))),
         el('tbody', {}, ...epochs.map((epoch) => el('tr', {}, el('th', {scope: 'row'}, epoch), ...features.map((f) => square(epoch, f))))))),
       el('p', {class: 'legend muted', 'aria-hidden': 'true'}, ...['done', 'running', 'missing'].map((state) => el('span', {}, el('i', {class: `cell ${state}`}), state))));
   };
