@@ -208,7 +208,7 @@ def check_search(server, signature):
         server.ask('POST', path, path + '?region=30,20,30,20', 400, **raw(picture))
         for broken in (b'no picture at all', picture[:60], b'\xff\xd8\xff\xe0'):
             server.ask('POST', path, path, 422, **raw(broken))
-    for query in ('?k=0', '?k=1001', '?k=x', '?region=1,2,3', '?region=0,0,0,1', '?color=red', '?k=1&k=1'):
+    for query in ('?k=0', '?k=1001', '?k=x', '?region=1,2,3', '?region=0,0,0,1', '?colour=red', '?k=1&k=1'):
         server.ask('POST', path, path + query, 400, **raw(picture))
     for value in ({}, [], {'signature': 'x'}, {'signature': UNKNOWN, 'k': 1.5}, {'signature': UNKNOWN, 'colour': 'red'},
                   {'signature': UNKNOWN, 'color': 'no such color'}, {'signature': UNKNOWN, 'color_weight': 0.5},
