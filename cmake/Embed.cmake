@@ -30,5 +30,5 @@ ${table}  };
 }  // namespace likeness
 ")
   target_sources(${target} PRIVATE ${source})
-  set_source_files_properties(${source} PROPERTIES OBJECT_DEPENDS "${ARGN}")
+  set_source_files_properties(${source} TARGET_DIRECTORY ${target} PROPERTIES OBJECT_DEPENDS "${ARGN}")
 endfunction()

@@ -36,7 +36,7 @@ Pixels Paint(uint32_t width, uint32_t height, Color color) {
   for (uint32_t y = 0; y < height; ++y) {
     for (uint32_t x = 0; x < width; ++x) {
       const std::array<uint8_t, 3> rgb = color(x, y);
-      pixels.rgb.insert(pixels.rgb.end(), rgb.begin(), rgb.end());
+      for (const uint8_t value : rgb) pixels.rgb.push_back(value);
     }
   }
   return pixels;
