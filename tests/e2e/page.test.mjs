@@ -321,6 +321,7 @@ describe('the page', {concurrency: 3}, () => {
       body.cells = [0, 1].map((shard) => ({feature: 'color/000002', epoch: '2025-06-01', shard, images: 400, parts, state: parts > 3 ? 'done' : 'running'}));
       body.tasks = [{chunk: 'aa/2025-06-01/00000/0-100', worker: 'far.1.0', attempt: 2, lease_seconds_left: 41.5}];
       body.workers = [];
+      body.queue = {waiting: 0, leased: 1, oldest_seconds: 1, chunks_per_second: 0};
       await route.fulfill({json: body});
     });
     await page.locator('#open-status').click();
