@@ -1,4 +1,5 @@
-// End to end: add, fingerprint and index a folder of pictures, against the bare loop of decode and inference.
+// End to end: add, fingerprint and index a folder of pictures, against the bare loop of decode and extraction, of
+// every feature of a default home.
 //
 //   bench_ingest [FOLDER]      default: the products of the evaluation data
 //
@@ -15,9 +16,9 @@
 #include "base/thread_pool.h"
 #include "bench/data.h"
 #include "bench/report.h"
-#include "feature/deep.h"
 #include "image/decode.h"
 #include "pipeline/add.h"
+#include "pipeline/features.h"
 #include "serve/search_service.h"
 
 namespace likeness {
@@ -28,17 +29,23 @@ constexpr double kRateBar = 60;        // images a second
 constexpr double kOverheadBar = 0.25;  // of the bare loop's time
 constexpr double kAgainBar = 1;        // seconds for 10,000 files that have not changed
 
-// Seconds for reading, decoding and running every picture, with nothing else.
-double BareLoop(const std::vector<std::filesystem::path>& pictures, const DeepExtractor& extractor, size_t threads) {
+// Seconds for reading and decoding every picture and computing all features of it, with nothing else. Batches are those
+// that the extractors like best.
+double BareLoop(const std::vector<std::filesystem::path>& pictures, const Extractors& extractors, size_t threads) {
+  size_t batch = 1;
+  for (const auto& extractor : extractors) batch = std::max(batch, extractor->batch());
   const Stopwatch watch;
-  ParallelFor(pictures.size(), threads, [&](size_t i) {
-    const auto bytes = ReadFile(pictures[i]);
-    if (!bytes.ok()) return;
-    const auto pixels = DecodeImage(AsBytes(*bytes), {}, extractor.decode_size());
-    if (!pixels.ok()) return;
-    std::vector<float> tensor(extractor.tensor_size()), vector(extractor.dimension());
-    extractor.Prepare(*pixels, std::nullopt, tensor);
-    if (!extractor.Extract(tensor, 1, vector).ok()) BenchFail("the model failed");
+  ParallelFor((pictures.size() + batch - 1) / batch, threads, [&](size_t i) {
+    std::vector<Pixels> decoded;
+    for (size_t p = i * batch; p < std::min(pictures.size(), (i + 1) * batch); ++p) {
+      const auto bytes = ReadFile(pictures[p]);
+      if (!bytes.ok()) continue;
+      auto pixels = DecodeImage(AsBytes(*bytes), {}, kStandardSize);
+      if (pixels.ok()) decoded.push_back(*std::move(pixels));
+    }
+    for (const auto& extractor : extractors) {
+      if (!extractor->Extract(decoded).ok()) BenchFail("an extractor failed");
+    }
   });
   return watch.Milliseconds() / 1000;
 }
@@ -78,14 +85,18 @@ int Run(const std::filesystem::path& folder) {
     if (entry.is_regular_file()) pictures.push_back(entry.path());
   }
   std::ranges::sort(pictures);
-  const auto extractor = DefaultExtractor(1);
+  const ScratchHome scratch("bare");
+  const auto home = Home::Open(scratch.path(), /*create=*/true);
+  if (!home.ok()) BenchFail(MessageOf(home.status()));
+  const auto extractors = CurrentExtractors(**home);
+  if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
   const size_t threads = AvailableThreads();
   BenchReport report("ingest");
   std::vector<double> bare, whole, again;
   Ingest last;
   bool right = true;
   for (int round = 0; round < kRounds; ++round) {
-    bare.push_back(BareLoop(pictures, *extractor, threads));
+    bare.push_back(BareLoop(pictures, *extractors, threads));
     last = WholePipeline(folder, pictures[pictures.size() / 2]);
     whole.push_back(last.seconds);
     again.push_back(last.again_seconds);
