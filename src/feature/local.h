@@ -14,31 +14,9 @@
 #include "feature/sift.h"
 #include "feature/vocabulary.h"
 #include "types/feature_key.h"
+#include "types/local_feature.h"
 
 namespace likeness {
-
-// One keypoint and one of its words, with the geometry of Keypoint.
-struct LocalFeature {
-  uint32_t word = 0;
-  uint64_t signature = 0;  // Vocabulary::Signature
-  float x = 0;             // pixels of the frame of kLocalFrame; kept to 1/128
-  float y = 0;
-  float sigma = 0;  // pixels of the frame; kept to a sixteenth of a doubling
-  float angle = 0;  // radians in [0, 2 pi); kept to 1/256 of a turn
-  friend bool operator==(const LocalFeature&, const LocalFeature&) = default;
-};
-
-inline constexpr size_t kLocalRowSize = 18;  // bytes
-using LocalRow = std::span<std::byte, kLocalRowSize>;
-using ConstLocalRow = std::span<const std::byte, kLocalRowSize>;
-
-// Values beyond what a row can hold are brought to its ends. Packing what was unpacked gives the same bytes.
-void PackLocal(const LocalFeature& feature, LocalRow row);
-LocalFeature UnpackLocal(ConstLocalRow row);
-
-// A whole value: rows in the order of their words. Errors: DataLoss when it is no whole number of rows.
-std::vector<std::byte> PackLocals(std::span<const LocalFeature> features);
-absl::StatusOr<std::vector<LocalFeature>> UnpackLocals(std::span<const std::byte> value);
 
 // Each keypoint with its `nearest` nearest words, nearest first: in the order of `features`, nearest for each one after
 // another (fewer where the vocabulary has fewer). A query may ask for several words a keypoint; what is kept has one.

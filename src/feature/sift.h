@@ -12,11 +12,10 @@
 
 #include "base/status.h"
 #include "image/pixels.h"
+#include "types/local_feature.h"
 
 namespace likeness {
 
-// Everything is given in the frame: the picture scaled so that its longer side is kLocalFrame.
-inline constexpr int kLocalFrame = 512;
 inline constexpr size_t kLocalDescriptorSize = 128;
 inline constexpr size_t kMostKeypoints = 512;  // of a picture
 // Raised whenever ExtractLocal would give other keypoints or descriptors for the same pixels.
