@@ -45,6 +45,7 @@ absl::StatusOr<std::vector<Neighbor>> NearestCodes(const DeepColumn& column, std
     const size_t end = std::min(column.doc_count, begin + step);
     HammingNearest({column.codes, words}, query, {.begin = begin, .end = end, .allowed = allowed}, best);
     stats.scanned += end - begin;
+    stats.compared += end - begin;
   }
 
   std::vector<Neighbor> neighbors;
