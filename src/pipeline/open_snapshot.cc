@@ -2,22 +2,43 @@
 
 #include <vector>
 
+#include "base/file.h"
 #include "index/segment.h"
 #include "pipeline/materialise.h"
 #include "store/object_keys.h"
 
 namespace likeness {
 
+absl::StatusOr<std::shared_ptr<const Segment>> OpenSegment(ObjectStore& objects, const std::string& generation,
+                                                           const ShardId& shard) {
+  const std::string key = SegmentKey(generation, shard);
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path path, objects.LocalFile(key));
+  LIKENESS_ASSIGN_OR_RETURN(const auto file, MappedFile::Open(path));
+  absl::StatusOr<std::shared_ptr<const Segment>> segment = Segment::Open(file->bytes(), file);
+  if (!segment.ok()) return Annotate(segment.status(), key);
+  return segment;
+}
+
+absl::StatusOr<std::shared_ptr<const Segment>> OpenVerifiedSegment(ObjectStore& objects, const std::string& generation,
+                                                                   const ShardId& shard) {
+  auto segment = OpenSegment(objects, generation, shard);
+  if (segment.ok() && (*segment)->Verify().ok()) return segment;
+  if (!segment.ok() && BlameOf(segment.status()) != Blame::kData) return segment;
+  const std::string key = SegmentKey(generation, shard);
+  LIKENESS_ASSIGN_OR_RETURN(Blob blob, objects.Get(key));
+  const auto owner = std::make_shared<const Blob>(std::move(blob));
+  segment = Segment::Open(owner->bytes(), owner);
+  if (!segment.ok()) return Annotate(segment.status(), key);
+  if (const absl::Status verified = (*segment)->Verify(); !verified.ok()) return Annotate(verified, key);
+  return segment;
+}
+
 absl::StatusOr<std::shared_ptr<const Snapshot>> OpenSnapshot(Home& home, const Release& release) {
   const std::string generation = GenerationOf(release.features);
   std::vector<std::shared_ptr<const Segment>> segments;
   for (const Release::Shard& shard : release.shards) {
-    const std::string key = SegmentKey(generation, shard.id);
-    LIKENESS_ASSIGN_OR_RETURN(Blob blob, home.objects().Get(key));
-    const auto owner = std::make_shared<const Blob>(std::move(blob));
-    absl::StatusOr<std::shared_ptr<const Segment>> segment = Segment::Open(owner->bytes(), owner);
-    if (!segment.ok()) return Annotate(segment.status(), key);
-    segments.push_back(*std::move(segment));
+    LIKENESS_ASSIGN_OR_RETURN(auto segment, OpenSegment(home.objects(), generation, shard.id));
+    segments.push_back(std::move(segment));
   }
   return std::make_shared<const Snapshot>(release.name, std::move(segments));
 }

@@ -118,10 +118,14 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
                       {"name", std::string(NearestColorName(wish->color.lab))},
                       {"weight", picture ? Readable(wish->weight) : 1.0}};
   }
+  Json coverage{{"searched", answer.coverage.searched}, {"images", answer.coverage.images}};
+  for (const Coverage::Gap& gap : answer.coverage.gaps) {
+    coverage["gaps"].push_back({{"images", gap.images}, {"reason", gap.reason}});
+  }
   return {{"release", answer.release},
           {"query", std::move(query)},
           {"results", std::move(results)},
-          {"coverage", {{"searched", answer.coverage.searched}, {"images", answer.coverage.images}}},
+          {"coverage", std::move(coverage)},
           {"ms",
            {{"decode", Rounded(answer.ms.decode, 1e-3)},
             {"feature", Rounded(answer.ms.feature, 1e-3)},

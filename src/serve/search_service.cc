@@ -124,8 +124,14 @@ std::string SourceOf(const ImageRecord& image) { return image.location.substr(im
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, size_t threads) {
-  std::unique_ptr<SearchService> service(new SearchService(home, threads));
+SearchService::SearchService(Home& home, size_t threads, std::unique_ptr<Searcher> searcher)
+    : home_(home),
+      threads_(threads),
+      searcher_(searcher != nullptr ? std::move(searcher) : std::make_unique<LocalSearcher>(threads)) {}
+
+absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, size_t threads,
+                                                                   std::unique_ptr<Searcher> searcher) {
+  std::unique_ptr<SearchService> service(new SearchService(home, threads, std::move(searcher)));
   LIKENESS_RETURN_IF_ERROR(service->Reload());
   return service;
 }
@@ -141,13 +147,14 @@ absl::Status SearchService::Reload() {
   const std::shared_ptr<const Serving> before = serving();
   if (before != nullptr && before->release.name == current->name) return absl::OkStatus();
   LIKENESS_ASSIGN_OR_RETURN(Release release, ReadRelease(home_.objects(), current->name));
-  LIKENESS_ASSIGN_OR_RETURN(auto snapshot, OpenSnapshot(home_, release));
+  LIKENESS_ASSIGN_OR_RETURN(const auto snapshot, Coming(release));
+  if (before != nullptr && !searcher_->Ready(*snapshot)) return absl::OkStatus();
   LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
   LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
   const uint64_t images = snapshot->doc_count();
   std::optional<FeatureKey> color = ColorFeature(release, *snapshot);
-  auto next = std::make_shared<Serving>(Serving{
-      std::move(release), std::move(snapshot), feature.key, std::move(binarizer), std::move(color), {}, images});
+  auto next = std::make_shared<Serving>(
+      Serving{std::move(release), snapshot, feature.key, std::move(binarizer), std::move(color), {}, images});
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home_.catalog().Unpinned());
   if (!unpinned.empty()) {
     DocSets sets(*next->snapshot);
@@ -158,7 +165,19 @@ absl::Status SearchService::Reload() {
   }
   const std::lock_guard lock(mutex_);
   serving_ = std::move(next);
+  coming_ = nullptr;
   return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<const Snapshot>> SearchService::Coming(const Release& release) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (coming_ != nullptr && coming_->name() == release.name) return coming_;
+  }
+  LIKENESS_ASSIGN_OR_RETURN(auto snapshot, OpenSnapshot(home_, release));
+  const std::lock_guard lock(mutex_);
+  coming_ = snapshot;
+  return snapshot;
 }
 
 absl::Status SearchService::Warm() {
@@ -264,7 +283,7 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
 
   const Stopwatch search;
   LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
-  LIKENESS_ASSIGN_OR_RETURN(RootAnswer root, SearchRoot(*serving->snapshot, query, allowed, threads_));
+  LIKENESS_ASSIGN_OR_RETURN(RootAnswer root, searcher_->Search(*serving->snapshot, query, allowed));
   answer.coverage = root.coverage;
   answer.ms.search = search.Milliseconds();
 

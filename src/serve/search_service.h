@@ -19,7 +19,7 @@
 #include "feature/deep.h"
 #include "index/snapshot.h"
 #include "pipeline/home.h"
-#include "rank/root.h"
+#include "rank/searcher.h"
 #include "store/release.h"
 #include "types/hit.h"
 #include "types/region.h"
@@ -101,8 +101,10 @@ class SearchService {
  public:
   // `home` must outlive the service. Loads the current release, and the model with `threads` threads a query.
   // A home without a release is served all the same: it has no images yet.
+  // `searcher`: who looks through the segments; null: this process.
   // Errors: those of the store and the model.
-  static absl::StatusOr<std::unique_ptr<SearchService>> Open(Home& home, size_t threads);
+  static absl::StatusOr<std::unique_ptr<SearchService>> Open(Home& home, size_t threads,
+                                                             std::unique_ptr<Searcher> searcher = nullptr);
 
   // All of the following may be called from any thread.
 
@@ -117,7 +119,8 @@ class SearchService {
   // Images of the release in its order, from `offset`, at most `limit`.
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter);
 
-  // Takes up the current release if it is another one; a query in flight keeps the old one.
+  // Takes up the current release if it is another one and the searcher is ready for it; a query in flight keeps the old
+  // one.
   absl::Status Reload();
 
   // Loads the model that queries need, if it is not there yet. Errors: as Search.
@@ -129,8 +132,10 @@ class SearchService {
   Home& home() const { return home_; }
 
  private:
-  SearchService(Home& home, size_t threads) : home_(home), threads_(threads) {}
+  SearchService(Home& home, size_t threads, std::unique_ptr<Searcher> searcher);
 
+  // The segments of a release that is to be served next, opened once.
+  absl::StatusOr<std::shared_ptr<const Snapshot>> Coming(const Release& release);
   // The query's code, and the facts about it in `answer`.
   absl::StatusOr<DeepCode> QueryCode(const SearchRequest& request, const Serving& serving, SearchAnswer& answer);
   absl::StatusOr<std::shared_ptr<const DeepExtractor>> Extractor(const Serving& serving);
@@ -138,8 +143,10 @@ class SearchService {
 
   Home& home_;
   const size_t threads_;
+  const std::unique_ptr<Searcher> searcher_;
   mutable std::mutex mutex_;
   std::shared_ptr<const Serving> serving_;                                 // guarded by mutex_
+  std::shared_ptr<const Snapshot> coming_;                                 // guarded by mutex_; not served yet
   std::map<FeatureKey, std::shared_ptr<const DeepExtractor>> extractors_;  // guarded by mutex_
 };
 

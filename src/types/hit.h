@@ -39,8 +39,14 @@ struct Hit {
 
 // How much of the collection an answer stands for.
 struct Coverage {
+  // Images that nobody could look at, and why: "leaf 10.0.0.7:8485 cannot be reached".
+  struct Gap {
+    uint64_t images = 0;
+    std::string reason;
+  };
   uint64_t searched = 0;  // images that were looked at before the deadline
   uint64_t images = 0;    // images in the release
+  std::vector<Gap> gaps = {};
 };
 
 }  // namespace likeness
