@@ -1,0 +1,148 @@
+#include "product/duplicate_finder.h"
+
+#include <algorithm>
+#include <string>
+#include <tuple>
+
+#include "kernel/hamming.h"
+
+namespace likeness {
+namespace {
+
+constexpr size_t kHashWords = PdqHash::kBits / 64;
+
+// What UnpackLocals and ParsePdqValue make of the stored values.
+struct Stored {
+  DuplicateDocument document;
+  std::vector<LocalFeature> local;
+};
+
+absl::StatusOr<Stored> Unpack(const DuplicateSource& source, uint64_t document) {
+  const DuplicateSource::Facts facts = source.facts(document);
+  Stored stored;
+  LIKENESS_ASSIGN_OR_RETURN(stored.local, UnpackLocals(facts.local));
+  stored.document.width = facts.width;
+  stored.document.height = facts.height;
+  stored.document.hash = ParsePdqValue(facts.hash);
+  return stored;
+}
+
+struct Candidate {
+  uint64_t document = 0;
+  Stored stored;
+  std::vector<Alignment> alignments;
+  // Which are looked at first when not all are: by keypoints or bits, whichever is the stronger.
+  float promise = 0;
+};
+
+float PromiseOf(std::span<const Alignment> alignments) {
+  float promise = 0;
+  for (const Alignment& alignment : alignments) {
+    const float value = alignment.distance ? 100.0f - static_cast<float>(*alignment.distance)
+                                           : 4.0f * static_cast<float>(alignment.inliers);
+    promise = std::max(promise, value);
+  }
+  return promise;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(const DuplicateSource& source,
+                                                                       const WordSource* words) {
+  auto finder = std::unique_ptr<DuplicateFinder>(new DuplicateFinder(source));
+  if (words == nullptr) finder->lists_ = std::make_unique<WordLists>();
+  const uint64_t count = source.doc_count();
+  for (uint64_t document = 0; document < count; ++document) {
+    const DuplicateSource::Facts facts = source.facts(document);
+    if (const std::optional<PdqValue> hash = ParsePdqValue(facts.hash)) {
+      finder->hashes_.insert(finder->hashes_.end(), hash->hash.words.begin(), hash->hash.words.end());
+      finder->hashed_.push_back(static_cast<uint32_t>(document));
+    }
+    if (finder->lists_ == nullptr) continue;
+    absl::StatusOr<std::vector<LocalFeature>> rows = UnpackLocals(facts.local);
+    if (!rows.ok()) return Annotate(rows.status(), "document " + std::to_string(document));
+    finder->lists_->Add(static_cast<uint32_t>(document), *rows);
+  }
+  if (finder->lists_ != nullptr) finder->lists_->Finish();
+  finder->words_ = words != nullptr ? words : finder->lists_.get();
+  return finder;
+}
+
+std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const {
+  if (query.quality() == 0 || hashed_.empty()) return {};
+  const CodeRows codes{hashes_, kHashWords};
+  std::vector<uint64_t> keys;
+  for (const PdqHash& form : query.forms()) {
+    TopK best(most, RankedKey(most_distance + 1, 0));
+    HammingNearest(codes, form.words, {}, best);
+    keys.insert(keys.end(), best.keys().begin(), best.keys().end());
+  }
+  std::ranges::sort(keys);
+  std::vector<uint64_t> documents;
+  for (const uint64_t key : keys) {
+    const uint64_t document = hashed_[RowOf(key)];
+    if (std::ranges::find(documents, document) == documents.end()) documents.push_back(document);
+    if (documents.size() == most) break;
+  }
+  return documents;
+}
+
+DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const DuplicateFindOptions& options,
+                                      const std::function<bool(uint64_t)>& allowed) const {
+  DuplicateAnswer answer;
+  std::vector<uint64_t> documents = ByHash(query, options.most_by_hash, options.verdict.most_hash_distance);
+  for (const VerifyQuery* side : {&query.as_is(), &query.mirrored()}) {
+    if (side->empty()) continue;
+    for (const WordCandidate& found : words_->Find(*side, options.most_by_words)) documents.push_back(found.document);
+  }
+  std::ranges::sort(documents);
+  documents.erase(std::ranges::unique(documents).begin(), documents.end());
+
+  std::vector<Candidate> candidates;
+  for (const uint64_t document : documents) {
+    if (allowed && !allowed(document)) continue;
+    absl::StatusOr<Stored> stored = Unpack(source_, document);
+    if (!stored.ok()) continue;
+    ++answer.verified;
+    Candidate candidate;
+    candidate.document = document;
+    candidate.stored = *std::move(stored);
+    candidate.stored.document.local = candidate.stored.local;
+    candidate.alignments = ProposeAlignments(query, candidate.stored.document, options.verdict);
+    if (candidate.alignments.empty()) continue;
+    candidate.promise = PromiseOf(candidate.alignments);
+    candidates.push_back(std::move(candidate));
+  }
+  std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::promise);
+  if (candidates.size() > options.most_compared) candidates.resize(options.most_compared);
+  for (const Candidate& candidate : candidates) {
+    const absl::StatusOr<Pixels> pixels = source_.ReadPixels(candidate.document);
+    absl::StatusOr<Thumbnail> thumbnail =
+        pixels.ok() ? Thumbnail::Of(*pixels) : absl::StatusOr<Thumbnail>(pixels.status());
+    if (!thumbnail.ok()) {
+      ++answer.unreadable;
+      continue;
+    }
+    ++answer.compared;
+    DuplicateJudgement judgement = JudgeDuplicate(query, candidate.stored.document, candidate.alignments, *thumbnail);
+    if (judgement.verdict == DuplicateVerdict::kDifferent) continue;
+    answer.matches.push_back({candidate.document, judgement.verdict, judgement.score, std::move(judgement.evidence)});
+  }
+  std::ranges::sort(answer.matches, {}, [](const DuplicateMatch& match) {
+    return std::tuple(match.verdict != DuplicateVerdict::kSame, -match.score, match.document);
+  });
+  return answer;
+}
+
+absl::StatusOr<DuplicateJudgement> DuplicateFinder::Judge(const DuplicateQuery& query, uint64_t document,
+                                                          const VerdictOptions& options) const {
+  LIKENESS_ASSIGN_OR_RETURN(const Stored stored, Unpack(source_, document));
+  DuplicateDocument view = stored.document;
+  view.local = stored.local;
+  const std::vector<Alignment> alignments = ProposeAlignments(query, view, options);
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, source_.ReadPixels(document));
+  LIKENESS_ASSIGN_OR_RETURN(const Thumbnail thumbnail, Thumbnail::Of(pixels));
+  return JudgeDuplicate(query, view, alignments, thumbnail);
+}
+
+}  // namespace likeness

@@ -1,0 +1,90 @@
+// The duplicates of a picture in a collection.
+//
+//   hash, eight forms, and visual words -> candidates -> keypoints verified -> pixels compared -> SAME, SIMILAR
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "product/duplicate_query.h"
+#include "product/duplicate_verdict.h"
+#include "product/word_lists.h"
+
+namespace likeness {
+
+// A collection as the finder sees it: documents are numbered from 0 without gaps (a snapshot's ordinals). Any thread.
+class DuplicateSource {
+ public:
+  virtual ~DuplicateSource() = default;
+  virtual uint64_t doc_count() const = 0;
+
+  struct Facts {
+    uint32_t width = 0;  // pixels of the upright original
+    uint32_t height = 0;
+    std::span<const std::byte> hash;   // value of the feature "pdq"; empty: it has none
+    std::span<const std::byte> local;  // value of the feature "local"
+  };
+  // Views live as long as the source. REQUIRES: document < doc_count()
+  virtual Facts facts(uint64_t document) const = 0;
+
+  // The picture, decoded to a longer side of at least Thumbnail::kSide, or to its own. Errors: it cannot be read.
+  virtual absl::StatusOr<Pixels> ReadPixels(uint64_t document) const = 0;
+};
+
+struct DuplicateFindOptions {
+  size_t most_by_words = 40;  // candidates that are verified, as it is and mirrored each
+  size_t most_by_hash = 20;
+  size_t most_compared = 12;  // whose pixels are read
+  VerdictOptions verdict;
+};
+
+struct DuplicateMatch {
+  uint64_t document = 0;
+  DuplicateVerdict verdict = DuplicateVerdict::kSimilar;  // never kDifferent
+  float score = 0;                                        // DuplicateJudgement
+  DuplicateEvidence evidence;
+};
+
+struct DuplicateAnswer {
+  std::vector<DuplicateMatch> matches;  // SAME before SIMILAR, then by falling score, ties by document
+  size_t verified = 0;                  // documents whose keypoints were compared
+  size_t compared = 0;                  // whose pixels were
+  size_t unreadable = 0;                // whose pixels could not be: they are no matches
+};
+
+// Constant after Make; any thread.
+class DuplicateFinder {
+ public:
+  // Gathers hashes, and the visual words too where `words` is null. `source` and `words` must outlive the finder.
+  // Errors: DataLoss when a stored value is none.
+  static absl::StatusOr<std::unique_ptr<DuplicateFinder>> Make(const DuplicateSource& source,
+                                                               const WordSource* words = nullptr);
+
+  // `allowed` (may be null): documents that may be found.
+  DuplicateAnswer Find(const DuplicateQuery& query, const DuplicateFindOptions& options = {},
+                       const std::function<bool(uint64_t)>& allowed = nullptr) const;
+
+  // One pair. Errors: those of ReadPixels.
+  absl::StatusOr<DuplicateJudgement> Judge(const DuplicateQuery& query, uint64_t document,
+                                           const VerdictOptions& options = {}) const;
+
+  const DuplicateSource& source() const { return source_; }
+
+ private:
+  explicit DuplicateFinder(const DuplicateSource& source) : source_(source) {}
+  std::vector<uint64_t> ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const;
+
+  const DuplicateSource& source_;
+  const WordSource* words_ = nullptr;
+  std::unique_ptr<WordLists> lists_;  // where words_ is ours
+  std::vector<uint64_t> hashes_;      // [n, 4]
+  std::vector<uint32_t> hashed_;      // [n]: whose they are
+};
+
+}  // namespace likeness

@@ -1,0 +1,61 @@
+// All that is known of a picture that is asked for its duplicates: computed once, compared with many.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "base/status.h"
+#include "feature/hash.h"
+#include "feature/sift.h"
+#include "feature/vocabulary.h"
+#include "image/pixels.h"
+#include "product/thumbnail.h"
+#include "rank/verify.h"
+#include "types/local_feature.h"
+
+namespace likeness {
+
+// The keypoints and descriptors that the picture has when left and right are exchanged, without looking at it again: a
+// descriptor's rows change places, and its directions go the other way around. `width`: of its frame.
+LocalFeatures MirrorLocal(const LocalFeatures& features, float width);
+
+struct DuplicateQueryOptions {
+  size_t words = 3;      // that a keypoint asks for, 1..WordSearch::kMostNearest
+  bool mirrored = true;  // looks for its mirror image, too
+};
+
+// Constant after Of; any thread.
+class DuplicateQuery {
+ public:
+  // `pixels`: decoded with kStandardSize, as those of the features were. A picture without keypoints or without a hash
+  // has none, and is asked by what it has. Errors: InvalidArgument when there are no pixels.
+  static absl::StatusOr<DuplicateQuery> Of(const Pixels& pixels, const Vocabulary& vocabulary,
+                                           const DuplicateQueryOptions& options = {});
+
+  uint32_t width() const { return width_; }  // pixels of the upright original
+  uint32_t height() const { return height_; }
+  FrameSize frame() const { return thumbnail_->frame(); }
+  int quality() const { return quality_; }  // of the hash, 1..100; 0: it has none
+  const std::array<PdqHash, kDihedralForms>& forms() const { return forms_; }
+  // One row for each word of each keypoint, by word: as it is, and mirrored.
+  std::span<const LocalFeature> rows() const { return rows_; }
+  std::span<const LocalFeature> mirrored_rows() const { return mirrored_rows_; }
+  const VerifyQuery& as_is() const { return as_is_; }
+  const VerifyQuery& mirrored() const { return mirrored_; }
+  const Thumbnail& thumbnail() const { return *thumbnail_; }
+
+ private:
+  DuplicateQuery() = default;
+  uint32_t width_ = 0, height_ = 0;
+  int quality_ = 0;
+  std::array<PdqHash, kDihedralForms> forms_ = {};
+  std::vector<LocalFeature> rows_, mirrored_rows_;
+  VerifyQuery as_is_, mirrored_;
+  std::shared_ptr<const Thumbnail> thumbnail_;
+};
+
+}  // namespace likeness

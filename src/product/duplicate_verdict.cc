@@ -1,0 +1,177 @@
+#include "product/duplicate_verdict.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numbers>
+
+namespace likeness {
+namespace {
+
+constexpr size_t kSimilarInliers = 8;  // without the same pixels
+constexpr uint32_t kSimilarHashDistance = 48;
+
+struct BestForm {
+  uint32_t distance = PdqHash::kBits + 1;
+  Dihedral form = Dihedral::kAsIs;
+};
+
+BestForm NearestForm(const DuplicateQuery& query, const PdqHash& hash) {
+  BestForm best;
+  for (size_t i = 0; i < kDihedralForms; ++i) {
+    const uint32_t distance = PdqDistance(query.forms()[i], hash);
+    if (distance < best.distance) best = {distance, static_cast<Dihedral>(i)};
+  }
+  return best;
+}
+
+Alignment FromKeypoints(const Verification& verified) {
+  Alignment alignment;
+  alignment.transform = verified.transform;
+  alignment.inliers = verified.inliers;
+  alignment.pairs = verified.pairs;
+  alignment.spread = verified.spread;
+  const size_t fewer = std::max<size_t>(1, std::min(verified.query_places, verified.document_places));
+  alignment.matched = std::min(1.0f, static_cast<float>(verified.inliers) / static_cast<float>(fewer));
+  return alignment;
+}
+
+// Coverage of both pictures when the transform lays one upon the other.
+struct Covered {
+  Polygon query_region, document_region;  // in frames
+  float query = 0, document = 0;
+};
+
+Covered CoverageOf(FrameSize query, const Affine& transform, FrameSize document) {
+  Covered covered;
+  const std::optional<Affine> back = transform.Inverse();
+  if (!back) return covered;
+  covered.document_region = Overlap(query, transform, document);
+  for (const Point& p : covered.document_region) covered.query_region.push_back((*back)(p));
+  covered.query = std::min(1.0f, AreaOf(covered.query_region) / (query.width * query.height));
+  covered.document = std::min(1.0f, AreaOf(covered.document_region) / (document.width * document.height));
+  return covered;
+}
+
+Affine Scaling(float factor) { return {factor, 0, 0, 0, factor, 0}; }
+
+}  // namespace
+
+std::string_view DuplicateVerdictName(DuplicateVerdict verdict) {
+  constexpr std::array<std::string_view, 3> kNames = {"different", "similar", "same"};
+  return kNames[static_cast<size_t>(verdict)];
+}
+
+Affine TransformOf(Dihedral form, FrameSize query, FrameSize document) {
+  const float w = query.width, h = query.height;
+  Affine t;
+  bool exchanged = false;
+  switch (form) {
+    case Dihedral::kAsIs:
+      break;
+    case Dihedral::kRotate90:
+      t = {0, 1, 0, -1, 0, w}, exchanged = true;
+      break;
+    case Dihedral::kRotate180:
+      t = {-1, 0, w, 0, -1, h};
+      break;
+    case Dihedral::kRotate270:
+      t = {0, -1, h, 1, 0, 0}, exchanged = true;
+      break;
+    case Dihedral::kFlipRows:
+      t = {1, 0, 0, 0, -1, h};
+      break;
+    case Dihedral::kFlipColumns:
+      t = {-1, 0, w, 0, 1, 0};
+      break;
+    case Dihedral::kTranspose:
+      t = {0, 1, 0, 1, 0, 0}, exchanged = true;
+      break;
+    case Dihedral::kAntiTranspose:
+      t = {0, -1, h, -1, 0, w}, exchanged = true;
+      break;
+  }
+  const float across = document.width / (exchanged ? h : w), down = document.height / (exchanged ? w : h);
+  return Affine{across, 0, 0, 0, down, 0}.After(t);
+}
+
+std::vector<Alignment> ProposeAlignments(const DuplicateQuery& query, const DuplicateDocument& document,
+                                         const VerdictOptions& options) {
+  std::vector<Alignment> alignments;
+  const FrameSize frame = FrameOf(document.width, document.height);
+  Verification as_is = Verify(query.as_is(), document.local, frame, options.verify);
+  const Verification mirrored = Verify(query.mirrored(), document.local, frame, options.verify);
+  const Verification& best = mirrored.inliers > as_is.inliers ? mirrored : as_is;
+  if (best.inliers >= options.fewest_inliers) alignments.push_back(FromKeypoints(best));
+  if (query.quality() > 0 && document.hash) {
+    const BestForm form = NearestForm(query, document.hash->hash);
+    if (form.distance <= options.most_hash_distance) {
+      Alignment alignment;
+      alignment.transform = TransformOf(form.form, query.frame(), frame);
+      alignment.distance = form.distance;
+      alignments.push_back(alignment);
+    }
+  }
+  return alignments;
+}
+
+float SameScore(const Alignment& alignment, const PixelAgreement& pixels, float query_coverage,
+                float document_coverage) {
+  (void)alignment, (void)query_coverage, (void)document_coverage;
+  return pixels.blocks == 0 ? 0.0f : pixels.agreeing;
+}
+
+DuplicateJudgement JudgeDuplicate(const DuplicateQuery& query, const DuplicateDocument& document,
+                                  std::span<const Alignment> alignments, const Thumbnail& thumbnail) {
+  DuplicateJudgement judgement;
+  DuplicateEvidence& evidence = judgement.evidence;
+  const FrameSize frame = FrameOf(document.width, document.height);
+  if (query.quality() > 0 && document.hash) {
+    const BestForm form = NearestForm(query, document.hash->hash);
+    evidence.hash_distance = form.distance;
+    evidence.hash_form = form.form;
+  }
+  const Alignment* best = nullptr;
+  for (const Alignment& alignment : alignments) {
+    const PixelAgreement pixels = ComparePixels(query.thumbnail(), thumbnail, alignment.transform);
+    const Covered covered = CoverageOf(query.frame(), pixels.transform, frame);
+    const float score = SameScore(alignment, pixels, covered.query, covered.document);
+    if (alignment.inliers > 0) {
+      evidence.pairs = alignment.pairs;
+      evidence.inliers = alignment.inliers;
+      evidence.spread = alignment.spread;
+      evidence.matched = alignment.matched;
+    }
+    if (best != nullptr && score <= judgement.score) continue;
+    best = &alignment;
+    judgement.score = score;
+    evidence.pixels = pixels;
+    evidence.query_coverage = covered.query;
+    evidence.document_coverage = covered.document;
+    const float query_scale = static_cast<float>(std::max(query.width(), query.height())) / kLocalFrame;
+    const float document_scale = static_cast<float>(std::max(document.width, document.height)) / kLocalFrame;
+    const Affine& t = pixels.transform;
+    evidence.transform = Scaling(document_scale).After(t).After(Scaling(1 / query_scale));
+    const auto scaled = [](Polygon polygon, float factor) {
+      for (Point& p : polygon) p = {p.x * factor, p.y * factor};
+      return polygon;
+    };
+    evidence.query_region = scaled(covered.query_region, query_scale);
+    evidence.document_region = scaled(covered.document_region, document_scale);
+    evidence.mirrored = t.determinant() < 0;
+    // Of a mirrored picture, the turn after left and right were exchanged.
+    const float turn = evidence.mirrored ? std::atan2(-t.c - t.b, t.d - t.a) : std::atan2(t.c - t.b, t.a + t.d);
+    evidence.turned = turn * 180 / static_cast<float>(std::numbers::pi);
+    evidence.scale = std::sqrt(std::abs(evidence.transform.determinant()));
+  }
+  if (best == nullptr) return judgement;
+  if (judgement.score >= kSameScore) {
+    judgement.verdict = DuplicateVerdict::kSame;
+  } else if (evidence.inliers >= kSimilarInliers ||
+             (evidence.hash_distance && *evidence.hash_distance <= kSimilarHashDistance)) {
+    judgement.verdict = DuplicateVerdict::kSimilar;
+  }
+  return judgement;
+}
+
+}  // namespace likeness

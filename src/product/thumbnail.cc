@@ -1,0 +1,322 @@
+#include "product/thumbnail.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "image/resample.h"
+
+namespace likeness {
+namespace {
+
+constexpr int kSmallestSide = 4;       // of a level
+constexpr float kSamples = 64 * 64;    // of the overlap's box
+constexpr int kBlock = 8;              // samples on a side
+constexpr size_t kFewestOfBlock = 32;  // samples that a block must have
+constexpr float kPlainBlock = 5;       // standard deviation of luma below which there is nothing to see
+constexpr float kBlockAgrees = 0.8f;   // correlation
+constexpr int kRefinements = 5;
+constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
+
+// One place that both pictures show.
+struct Sample {
+  Point at;         // in the document's frame
+  float value = 0;  // the document's luma there
+  int block = 0;
+};
+
+struct Grid {
+  std::vector<Sample> samples;
+  float spacing = 1;  // pixels of the document's frame
+  int blocks = 0;
+};
+
+bool Inside(Point p, FrameSize frame, float margin) {
+  return p.x >= margin && p.y >= margin && p.x <= frame.width - margin && p.y <= frame.height - margin;
+}
+
+float ScaleOf(const Affine& t) { return std::sqrt(std::abs(t.determinant())); }
+
+Grid MakeGrid(const Thumbnail& query, const Thumbnail& document, const Affine& transform, const Affine& back) {
+  Grid grid;
+  const Polygon region = Overlap(query.frame(), transform, document.frame());
+  if (region.empty()) return grid;
+  Point low = region[0], high = region[0];
+  for (const Point& p : region) {
+    low = {std::min(low.x, p.x), std::min(low.y, p.y)};
+    high = {std::max(high.x, p.x), std::max(high.y, p.y)};
+  }
+  const float area = (high.x - low.x) * (high.y - low.y);
+  const float coarsest = std::max(document.pixel(), query.pixel() * ScaleOf(transform));
+  grid.spacing = std::max(std::sqrt(area / kSamples), coarsest);
+  const int columns = static_cast<int>((high.x - low.x) / grid.spacing);
+  const int rows = static_cast<int>((high.y - low.y) / grid.spacing);
+  if (columns < 4 || rows < 4 || columns > 4096 || rows > 4096) return grid;
+  const int across = (columns + kBlock - 1) / kBlock;
+  grid.blocks = across * ((rows + kBlock - 1) / kBlock);
+  const float margin = 0.5f * grid.spacing, query_margin = margin / ScaleOf(transform);
+  for (int y = 0; y < rows; ++y) {
+    for (int x = 0; x < columns; ++x) {
+      Sample sample;
+      sample.at = {low.x + (static_cast<float>(x) + 0.5f) * grid.spacing,
+                   low.y + (static_cast<float>(y) + 0.5f) * grid.spacing};
+      if (!Inside(sample.at, document.frame(), margin)) continue;
+      if (!Inside(back(sample.at), query.frame(), query_margin)) continue;
+      sample.block = y / kBlock * across + x / kBlock;
+      sample.value = document.LumaAt(sample.at, grid.spacing);
+      grid.samples.push_back(sample);
+    }
+  }
+  return grid;
+}
+
+// Sums of two variables.
+struct Moments {
+  double n = 0, x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+  void Add(double u, double v) { n += 1, x += u, y += v, xx += u * u, yy += v * v, xy += u * v; }
+  double x_variance() const { return std::max(0.0, xx / n - x / n * (x / n)); }
+  double y_variance() const { return std::max(0.0, yy / n - y / n * (y / n)); }
+  double covariance() const { return xy / n - x / n * (y / n); }
+  double Correlation() const {
+    const double both = x_variance() * y_variance();
+    return both > 1e-6 ? std::clamp(covariance() / std::sqrt(both), -1.0, 1.0) : 0;
+  }
+};
+
+double CorrelationOf(const Thumbnail& query, const Grid& grid, const Affine& back) {
+  const float width = grid.spacing * ScaleOf(back);
+  Moments moments;
+  for (const Sample& sample : grid.samples) moments.Add(query.LumaAt(back(sample.at), width), sample.value);
+  return moments.n < 16 ? -1 : moments.Correlation();
+}
+
+// Solves the symmetric system in place; false when it has no one answer.
+bool Solve6(std::array<std::array<double, 7>, 6>& m) {
+  for (size_t i = 0; i < 6; ++i) {
+    size_t pivot = i;
+    for (size_t r = i + 1; r < 6; ++r) {
+      if (std::abs(m[r][i]) > std::abs(m[pivot][i])) pivot = r;
+    }
+    if (std::abs(m[pivot][i]) < 1e-9) return false;
+    std::swap(m[i], m[pivot]);
+    for (size_t r = 0; r < 6; ++r) {
+      if (r == i) continue;
+      const double factor = m[r][i] / m[i][i];
+      for (size_t c = i; c < 7; ++c) m[r][c] -= factor * m[i][c];
+    }
+  }
+  for (size_t i = 0; i < 6; ++i) m[i][6] /= m[i][i];
+  return true;
+}
+
+// One step of Gauss and Newton (B. Lucas and T. Kanade, 1981) on the six numbers of `back`, brightness and contrast
+// being fitted before; samples that differ much count little.
+std::optional<Affine> Step(const Thumbnail& query, const Grid& grid, const Affine& back, float blur) {
+  const float width = grid.spacing * ScaleOf(back) * blur, half = 0.5f * width;
+  Moments moments;
+  std::vector<float> values(grid.samples.size());
+  for (size_t i = 0; i < values.size(); ++i) {
+    values[i] = query.LumaAt(back(grid.samples[i].at), width);
+    moments.Add(values[i], grid.samples[i].value);
+  }
+  if (moments.n < 64 || moments.x_variance() < 1) return std::nullopt;
+  const double gain = moments.covariance() / moments.x_variance();
+  if (gain < 0.05) return std::nullopt;
+  const double offset = moments.y / moments.n - gain * moments.x / moments.n;
+  const double spread = std::sqrt(std::max(4.0, moments.y_variance() - gain * gain * moments.x_variance()));
+  // Coordinates of the document's frame are brought to about [-1, 1], for numbers of one size.
+  constexpr double kUnit = kLocalFrame / 2.0;
+  std::array<std::array<double, 7>, 6> system = {};
+  for (size_t i = 0; i < values.size(); ++i) {
+    const Sample& sample = grid.samples[i];
+    const Point p = back(sample.at);
+    const double gx = gain * (query.LumaAt({p.x + half, p.y}, width) - query.LumaAt({p.x - half, p.y}, width)) / width;
+    const double gy = gain * (query.LumaAt({p.x, p.y + half}, width) - query.LumaAt({p.x, p.y - half}, width)) / width;
+    const double residual = sample.value - (gain * values[i] + offset);
+    const double weight = 1 / (1 + residual * residual / (spread * spread));
+    const double u = sample.at.x / kUnit - 1, v = sample.at.y / kUnit - 1;
+    const std::array<double, 6> j = {gx * u, gx * v, gx, gy * u, gy * v, gy};
+    for (size_t r = 0; r < 6; ++r) {
+      for (size_t c = 0; c < 6; ++c) system[r][c] += weight * j[r] * j[c];
+      system[r][6] += weight * j[r] * residual;
+    }
+  }
+  double trace = 0;
+  for (size_t i = 0; i < 6; ++i) trace += system[i][i];
+  for (size_t i = 0; i < 6; ++i) system[i][i] += 1e-4 * trace + 1e-6;
+  if (!Solve6(system)) return std::nullopt;
+  Affine moved = back;
+  const auto add = [&](float& across, float& down, float& shift, size_t first) {
+    const double du = system[first][6], dv = system[first + 1][6];
+    across += static_cast<float>(du / kUnit);
+    down += static_cast<float>(dv / kUnit);
+    shift += static_cast<float>(system[first + 2][6] - du - dv);
+  };
+  add(moved.a, moved.b, moved.left, 0);
+  add(moved.c, moved.d, moved.top, 3);
+  return moved;
+}
+
+float FarthestMove(FrameSize frame, const Affine& from, const Affine& to) {
+  float most = 0;
+  for (const Point p : {Point{0, 0}, Point{frame.width, 0}, Point{0, frame.height}, Point{frame.width, frame.height}}) {
+    const Point a = from(p), b = to(p);
+    most = std::max({most, std::abs(a.x - b.x), std::abs(a.y - b.y)});
+  }
+  return most;
+}
+
+void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, const Affine& back,
+           PixelAgreement& result) {
+  const float width = grid.spacing * ScaleOf(back);
+  std::vector<Moments> blocks(static_cast<size_t>(grid.blocks));
+  Moments all;
+  double color = 0;
+  for (const Sample& sample : grid.samples) {
+    const auto q = query.At(back(sample.at), width), d = document.At(sample.at, grid.spacing);
+    all.Add(q[0], d[0]);
+    blocks[static_cast<size_t>(sample.block)].Add(q[0], d[0]);
+    color += std::hypot(q[1] - d[1], q[2] - d[2]);
+  }
+  if (all.n < 16) return;
+  double weights = 0, agreeing = 0, correlations = 0;
+  for (const Moments& block : blocks) {
+    if (block.n < kFewestOfBlock) continue;
+    const double largest = std::sqrt(std::max(block.x_variance(), block.y_variance()));
+    if (largest < kPlainBlock) continue;
+    ++result.blocks;
+    const double correlation = block.Correlation();
+    weights += block.n;
+    correlations += block.n * correlation;
+    if (correlation >= kBlockAgrees) agreeing += block.n;
+  }
+  result.correlation = static_cast<float>(all.Correlation());
+  result.contrast = static_cast<float>(std::sqrt(std::min(all.x_variance(), all.y_variance())));
+  result.color_difference = static_cast<float>(color / all.n);
+  if (weights > 0) {
+    result.agreeing = static_cast<float>(agreeing / weights);
+    result.block_correlation = static_cast<float>(correlations / weights);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<Thumbnail> Thumbnail::Of(const Pixels& pixels) {
+  if (pixels.width == 0 || pixels.height == 0) return absl::InvalidArgumentError("there are no pixels");
+  Pixels reduced;
+  const Pixels* from = &pixels;
+  if (const uint32_t longer = std::max(pixels.width, pixels.height); longer > kSide) {
+    ResampleOptions options;
+    const auto side = [&](uint32_t length) {
+      return std::max<uint32_t>(1, static_cast<uint32_t>((uint64_t{length} * kSide + longer / 2) / longer));
+    };
+    options.width = side(pixels.width);
+    options.height = side(pixels.height);
+    options.fit = Fit::kStretch;
+    LIKENESS_ASSIGN_OR_RETURN(reduced, Resample(pixels, std::nullopt, options));
+    from = &reduced;
+  }
+  Thumbnail thumbnail;
+  thumbnail.frame_ = FrameOf(pixels.full_width != 0 ? pixels.full_width : pixels.width,
+                             pixels.full_height != 0 ? pixels.full_height : pixels.height);
+  thumbnail.pixel_ = std::max(thumbnail.frame_.width / static_cast<float>(from->width),
+                              thumbnail.frame_.height / static_cast<float>(from->height));
+  Level level;
+  level.width = static_cast<int>(from->width);
+  level.height = static_cast<int>(from->height);
+  const size_t count = size_t{from->width} * from->height;
+  for (std::vector<float>& channel : level.channels) channel.resize(count);
+  for (size_t i = 0; i < count; ++i) {
+    const float r = from->rgb[3 * i], g = from->rgb[3 * i + 1], b = from->rgb[3 * i + 2];
+    const float luma = 0.299f * r + 0.587f * g + 0.114f * b;
+    level.channels[0][i] = luma;
+    level.channels[1][i] = 0.564f * (b - luma);
+    level.channels[2][i] = 0.713f * (r - luma);
+  }
+  thumbnail.levels_.push_back(std::move(level));
+  while (std::min(thumbnail.levels_.back().width, thumbnail.levels_.back().height) >= 2 * kSmallestSide) {
+    const Level& last = thumbnail.levels_.back();
+    Level half;
+    half.width = last.width / 2;
+    half.height = last.height / 2;
+    for (size_t c = 0; c < kChannels; ++c) {
+      half.channels[c].resize(static_cast<size_t>(half.width) * static_cast<size_t>(half.height));
+      float* out = half.channels[c].data();
+      for (int y = 0; y < half.height; ++y) {
+        const float* row = last.channels[c].data() + static_cast<ptrdiff_t>(2 * y) * last.width;
+        const float* next = row + last.width;
+        for (int x = 0; x < half.width; ++x) {
+          *out++ = (row[2 * x] + row[2 * x + 1] + next[2 * x] + next[2 * x + 1]) * 0.25f;
+        }
+      }
+    }
+    thumbnail.levels_.push_back(std::move(half));
+  }
+  return thumbnail;
+}
+
+Thumbnail::Place Thumbnail::Find(Point point, float width) const {
+  Place place;
+  const Level& first = levels_[0];
+  place.x = point.x * static_cast<float>(first.width) / frame_.width;
+  place.y = point.y * static_cast<float>(first.height) / frame_.height;
+  const float level = width > pixel_ ? std::log2(width / pixel_) : 0;
+  const float last = static_cast<float>(levels_.size() - 1);
+  const float kept = std::min(level, last);
+  place.level = static_cast<size_t>(kept);
+  place.share = kept - static_cast<float>(place.level);
+  return place;
+}
+
+float Thumbnail::Bilinear(const Level& level, size_t channel, float x, float y) {
+  x = std::clamp(x - 0.5f, 0.0f, static_cast<float>(level.width - 1));
+  y = std::clamp(y - 0.5f, 0.0f, static_cast<float>(level.height - 1));
+  const int left = std::min(static_cast<int>(x), std::max(0, level.width - 2));
+  const int top = std::min(static_cast<int>(y), std::max(0, level.height - 2));
+  const float fx = x - static_cast<float>(left), fy = y - static_cast<float>(top);
+  const float* row = level.channels[channel].data() + static_cast<ptrdiff_t>(top) * level.width + left;
+  const ptrdiff_t right = level.width > 1 ? 1 : 0, below = level.height > 1 ? level.width : 0;
+  const float upper = row[0] + fx * (row[right] - row[0]);
+  const float lower = row[below] + fx * (row[below + right] - row[below]);
+  return upper + fy * (lower - upper);
+}
+
+float Thumbnail::Value(const Place& place, size_t channel) const {
+  const float factor = std::ldexp(1.0f, -static_cast<int>(place.level));
+  const float fine = Bilinear(levels_[place.level], channel, place.x * factor, place.y * factor);
+  if (place.share <= 0 || place.level + 1 >= levels_.size()) return fine;
+  const float coarse = Bilinear(levels_[place.level + 1], channel, place.x * factor * 0.5f, place.y * factor * 0.5f);
+  return fine + place.share * (coarse - fine);
+}
+
+std::array<float, Thumbnail::kChannels> Thumbnail::At(Point point, float width) const {
+  const Place place = Find(point, width);
+  return {Value(place, 0), Value(place, 1), Value(place, 2)};
+}
+
+float Thumbnail::LumaAt(Point point, float width) const { return Value(Find(point, width), 0); }
+
+PixelAgreement ComparePixels(const Thumbnail& query, const Thumbnail& document, const Affine& transform) {
+  PixelAgreement result;
+  result.transform = transform;
+  std::optional<Affine> back = transform.Inverse();
+  if (!back) return result;
+  const Grid grid = MakeGrid(query, document, transform, *back);
+  if (grid.samples.size() < 64) return result;
+
+  Affine best = *back, now = *back;
+  double correlation = CorrelationOf(query, grid, best);
+  for (int i = 0; i < kRefinements; ++i) {
+    const std::optional<Affine> next = Step(query, grid, now, i < 2 ? 2.0f : 1.0f);
+    if (!next || FarthestMove(document.frame(), *back, *next) * ScaleOf(transform) > kFarthestMove) break;
+    now = *next;
+    const double found = CorrelationOf(query, grid, now);
+    if (found > correlation) correlation = found, best = now;
+  }
+  const std::optional<Affine> forth = best.Inverse();
+  if (!forth) return result;
+  result.transform = *forth;
+  Judge(query, document, grid, best, result);
+  return result;
+}
+
+}  // namespace likeness
