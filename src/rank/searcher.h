@@ -4,20 +4,19 @@
 
 #include <cstddef>
 
-#include "rank/root.h"
+#include "rank/leaf.h"
 
 namespace likeness {
 
-// All that a root asks of segments when it ranks: candidates, refined by each leaf, in one list. What follows from that
-// list alone (collapse, floor, conformity) is the root's own, and does not depend on who searched. Any thread.
+// Who a root asks (rank/root.h): what follows from the leaves' answer does not depend on who searched. Any thread.
 class Searcher {
  public:
   virtual ~Searcher() = default;
 
-  // As SearchRoot. What could not be searched is told in the coverage and its gaps. Errors: InvalidArgument as
-  // SearchRoot; Unavailable or DeadlineExceeded when nothing could be searched at all.
-  virtual absl::StatusOr<RootAnswer> Search(const Snapshot& snapshot, const VisualQuery& query,
-                                            const AllowedDocs& allowed) = 0;
+  // As AnswerLeaf over the whole snapshot. What could not be searched is told in the stats and the gaps. Errors: those
+  // of AnswerLeaf; Unavailable or DeadlineExceeded when nothing could be searched at all.
+  virtual absl::StatusOr<LeafAnswer> Ask(const Snapshot& snapshot, const VisualQuery& query,
+                                         const AllowedDocs& allowed) = 0;
 
   // Whether a snapshot can be searched as a whole now: until then a service stays with the release that it serves.
   virtual bool Ready(const Snapshot&) { return true; }
@@ -27,9 +26,9 @@ class Searcher {
 class LocalSearcher final : public Searcher {
  public:
   explicit LocalSearcher(size_t threads) : threads_(threads) {}
-  absl::StatusOr<RootAnswer> Search(const Snapshot& snapshot, const VisualQuery& query,
-                                    const AllowedDocs& allowed) override {
-    return SearchRoot(snapshot, query, allowed, threads_);
+  absl::StatusOr<LeafAnswer> Ask(const Snapshot& snapshot, const VisualQuery& query,
+                                 const AllowedDocs& allowed) override {
+    return AnswerLeaf(snapshot, query, allowed, threads_);
   }
 
  private:

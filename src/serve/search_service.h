@@ -19,6 +19,7 @@
 #include "feature/deep.h"
 #include "index/snapshot.h"
 #include "pipeline/home.h"
+#include "rank/root.h"
 #include "rank/searcher.h"
 #include "store/release.h"
 #include "types/hit.h"
