@@ -26,10 +26,15 @@ class Snapshot {
     friend auto operator<=>(const Place&, const Place&) = default;
   };
 
-  Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments);
+  // `metadata` is empty or has one entry a segment, which may be null: what people wrote about its documents, in the
+  // same order of documents (rank/metadata.h). REQUIRES: as many documents as the segment beside it
+  Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments,
+           std::vector<std::shared_ptr<const Segment>> metadata = {});
 
   const std::string& name() const { return name_; }
   std::span<const std::shared_ptr<const Segment>> segments() const { return segments_; }
+  // May be null.
+  const Segment* metadata(size_t segment) const { return metadata_.empty() ? nullptr : metadata_[segment].get(); }
   uint64_t doc_count() const { return starts_.back(); }
 
   // Numbers all documents from 0 to doc_count(), segment after segment, for paging.
@@ -45,6 +50,7 @@ class Snapshot {
  private:
   std::string name_;
   std::vector<std::shared_ptr<const Segment>> segments_;
+  std::vector<std::shared_ptr<const Segment>> metadata_;
   std::vector<uint64_t> starts_;  // ordinal of each segment's first document, then doc_count()
 };
 

@@ -1,35 +1,48 @@
 #include "rank/leaf.h"
 
 #include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/thread_pool.h"
 #include "kernel/dot.h"
-#include "rank/root.h"
+#include "rank/signals.h"
 
 namespace likeness {
 namespace {
 
-// Cosine of two int8 vectors; 0 where either is all zeros.
-float Cosine(std::span<const int8_t> a, float norm_a, std::span<const int8_t> b, float norm_b) {
-  if (norm_a <= 0 || norm_b <= 0) return 0;
-  const double cosine = static_cast<double>(DotInt8(a, b)) / (static_cast<double>(norm_a) * norm_b);
-  return static_cast<float>(std::clamp(cosine, -1.0, 1.0));
-}
-
-PlainEvidence Judge(const PlainColumn* column, DocId doc, const PlainWish& wish) {
-  PlainEvidence evidence{wish.feature, 0, {}};
+PlainEvidence Judge(const PlainColumn* column, DocId doc, const FeatureKey& feature, const PlainMatcher& match) {
+  PlainEvidence evidence{feature, 0, {}};
   if (column == nullptr || !column->has(doc)) return evidence;
   const std::span<const std::byte> value = column->value(doc);
-  evidence.match = std::clamp(wish.match(value), 0.0f, 1.0f);
+  evidence.match = ClampSignal(match(value), 0);
   evidence.value = AsText(value);
   return evidence;
 }
 
+HitTraits TraitsOf(const LeafSegment& leaf, DocId doc, const VisualQuery& query) {
+  HitTraits traits;
+  if (query.traits.hash) traits.hash = HashOf(leaf.segment->plain(*query.traits.hash), doc);
+  if (query.traits.code) {
+    const DeepColumn* column = leaf.segment->deep(query.feature);
+    if (column != nullptr && column->has(doc)) {
+      const auto code = column->code(doc);
+      traits.code.assign(code.begin(), code.end());
+    }
+  }
+  if (query.traits.words) traits.words = AnnotationsOf(leaf.metadata, doc);
+  return traits;
+}
+
 // The documents that meet the wish, of all. The deadline is looked at every so many.
-std::vector<Hit> SearchByWish(const Segment& segment, const VisualQuery& query, const DocSet* allowed,
-                              SearchStats& stats) {
+std::vector<Hit> SearchByWish(const LeafSegment& leaf, const VisualQuery& query, const PlainMatcher& match,
+                              const DocSet* allowed, SearchStats& stats) {
   constexpr size_t kStep = 2048;
+  const Segment& segment = *leaf.segment;
   stats.documents += segment.doc_count();
   const PlainColumn* column = segment.plain(query.wish->feature);
   if (column == nullptr) {
@@ -42,8 +55,8 @@ std::vector<Hit> SearchByWish(const Segment& segment, const VisualQuery& query, 
     if (doc % kStep == 0 && doc > 0 && query.deadline.Passed()) break;
     const DocId id(static_cast<uint32_t>(doc));
     if (!column->has(id) || (allowed != nullptr && !allowed->Test(id))) continue;
-    const float match = query.wish->match(column->value(id));
-    if (match > 0) found.emplace_back(-match, id.value());
+    const float met = match(column->value(id));
+    if (met > 0) found.emplace_back(-met, id.value());
   }
   stats.scanned += doc;
   const size_t kept = std::min(query.k, found.size());
@@ -52,19 +65,56 @@ std::vector<Hit> SearchByWish(const Segment& segment, const VisualQuery& query, 
   for (size_t i = 0; i < kept; ++i) {
     const DocId id(found[i].second);
     const Segment::Size size = segment.size(id);
-    PlainEvidence evidence = Judge(column, id, *query.wish);
+    PlainEvidence evidence = Judge(column, id, query.wish->feature, match);
     const Score score{evidence.match};
-    hits.push_back({segment.signature(id), size.width, size.height, score, {{}, {}, 0, {}, std::move(evidence)}});
+    hits.push_back({segment.signature(id),
+                    size.width,
+                    size.height,
+                    score,
+                    {{}, {}, 0, {}, std::move(evidence)},
+                    TraitsOf(leaf, id, query)});
   }
   return hits;
 }
 
+void CompareWithBackground(const LeafSegment& leaf, const DeepColumn& column, const VisualQuery& query,
+                           Background& background) {
+  for (uint32_t i = 0; i < leaf.segment->doc_count(); ++i) {
+    const DocId doc(i);
+    const auto& bytes = leaf.segment->signature(doc).bytes;
+    uint64_t head = 0;
+    for (size_t b = 0; b < 4; ++b) head = head << 8 | std::to_integer<uint64_t>(bytes[b]);
+    if (head >= query.background_below) break;  // Signatures ascend.
+    if (!column.has(doc)) continue;
+    const float cosine = Int8Cosine(query.code.vector, query.code.norm, column.vector(doc), column.norm(doc));
+    const auto fixed = static_cast<int64_t>(std::lround(static_cast<double>(cosine) / Background::kUnit));
+    ++background.count;
+    background.sum += fixed;
+    background.squares += fixed * fixed >> 20;
+  }
+}
+
+absl::Status Check(const VisualQuery& query) {
+  if (!query.wish && query.code.code.empty()) {
+    return absl::InvalidArgumentError("the query has neither a picture's code nor a wish");
+  }
+  for (const float weight : query.weights.values) {
+    if (!std::isfinite(weight)) return absl::InvalidArgumentError("a ranking weight is not a finite number");
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<std::vector<Hit>> SearchLeaf(const Segment& segment, const VisualQuery& query, const DocSet* allowed,
-                                            SearchStats& stats) {
-  LIKENESS_CHECK(query.wish || !query.code.code.empty());
-  if (query.code.code.empty()) return SearchByWish(segment, query, allowed, stats);
+absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const VisualQuery& query, const DocSet* allowed,
+                                            SearchStats& stats, Background* background) {
+  LIKENESS_RETURN_IF_ERROR(Check(query));
+  const Segment& segment = *leaf.segment;
+  PlainMatcher match;
+  if (query.wish) {
+    LIKENESS_ASSIGN_OR_RETURN(match, MatcherOf(*query.wish));
+  }
+  if (query.code.code.empty()) return SearchByWish(leaf, query, match, allowed, stats);
   const DeepColumn* column = segment.deep(query.feature);
   if (column == nullptr) {
     stats.documents += segment.doc_count();
@@ -82,25 +132,85 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const Segment& segment, const Visual
   options.deadline = query.deadline;
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Neighbor> candidates,
                             NearestCodes(*column, query.code.code, options, stats));
+  if (background != nullptr) CompareWithBackground(leaf, *column, query, *background);
   const PlainColumn* const plain = query.wish ? segment.plain(query.wish->feature) : nullptr;
+  const SignalReader signals(leaf, query, *column);
   std::vector<Hit> hits;
   hits.reserve(candidates.size());
   for (const Neighbor& candidate : candidates) {
+    Hit hit;
+    hit.signature = segment.signature(candidate.doc);
     const Segment::Size size = segment.size(candidate.doc);
-    const Score cosine{
-        Cosine(query.code.vector, query.code.norm, column->vector(candidate.doc), column->norm(candidate.doc))};
-    hits.push_back({segment.signature(candidate.doc),
-                    size.width,
-                    size.height,
-                    cosine,
-                    {query.feature, candidate.distance, column->shape.code_bits, cosine}});
-    if (!query.wish) continue;
-    Hit& hit = hits.back();
-    hit.evidence.plain = Judge(plain, candidate.doc, *query.wish);
-    const float weight = std::clamp(query.wish->weight, 0.0f, 1.0f);
-    hit.score.value = (1 - weight) * cosine.value + weight * hit.evidence.plain->match;
+    hit.width = size.width;
+    hit.height = size.height;
+    hit.evidence.feature = query.feature;
+    hit.evidence.distance = candidate.distance;
+    hit.evidence.code_bits = column->shape.code_bits;
+    hit.evidence.signals = signals.Read(candidate);
+    hit.evidence.cosine.value = hit.evidence.signals[Signal::kVisual];
+    hit.score.value = query.weights.Score(hit.evidence.signals);
+    if (query.wish) {
+      hit.evidence.plain = Judge(plain, candidate.doc, query.wish->feature, match);
+      const float weight = std::clamp(query.wish->weight, 0.0f, 1.0f);
+      hit.score.value = (1 - weight) * hit.score.value + weight * hit.evidence.plain->match;
+    }
+    hits.push_back(std::move(hit));
   }
-  return MergeHits({&hits, 1}, query.k);
+  std::vector<Hit> best = MergeHits({&hits, 1}, query.k);
+  if (query.traits.hash || query.traits.code || query.traits.words) {
+    for (Hit& hit : best) hit.traits = TraitsOf(leaf, *segment.Find(hit.signature), query);
+  }
+  return best;
+}
+
+absl::StatusOr<LeafAnswer> AnswerLeaf(const Snapshot& snapshot, const VisualQuery& query, const AllowedDocs& allowed,
+                                      size_t threads) {
+  const size_t segments = snapshot.segments().size();
+  LIKENESS_CHECK(allowed.empty() || allowed.size() == segments);
+  std::vector<LeafAnswer> answers(segments);
+  std::vector<absl::Status> failures(segments);
+  ParallelFor(segments, std::max<size_t>(threads, 1), [&](size_t i) {
+    auto hits = SearchLeaf(LeafSegment(snapshot, i), query, allowed.empty() ? nullptr : allowed[i].get(),
+                           answers[i].stats, &answers[i].background);
+    if (hits.ok()) {
+      answers[i].hits = *std::move(hits);
+    } else {
+      failures[i] = hits.status();
+    }
+  });
+  for (const absl::Status& failure : failures) LIKENESS_RETURN_IF_ERROR(failure);
+  return MergeAnswers(answers, query.k);
+}
+
+std::vector<Hit> MergeHits(std::span<std::vector<Hit>> lists, size_t k) {
+  std::vector<Hit> all;
+  for (std::vector<Hit>& list : lists) {
+    all.insert(all.end(), std::make_move_iterator(list.begin()), std::make_move_iterator(list.end()));
+    list.clear();
+  }
+  const auto better = [](const Hit& a, const Hit& b) {
+    if (a.score != b.score) return a.score > b.score;
+    return a.signature < b.signature;
+  };
+  std::ranges::sort(all, better);
+  // An image lies in one segment only, except while a shard is built anew: its best hit stands.
+  const auto same = [](const Hit& a, const Hit& b) { return a.signature == b.signature; };
+  all.erase(std::unique(all.begin(), all.end(), same), all.end());
+  if (all.size() > k) all.resize(k);
+  return all;
+}
+
+LeafAnswer MergeAnswers(std::span<LeafAnswer> answers, size_t k) {
+  LeafAnswer merged;
+  std::vector<std::vector<Hit>> lists;
+  for (LeafAnswer& answer : answers) {
+    lists.push_back(std::move(answer.hits));
+    merged.stats.documents += answer.stats.documents;
+    merged.stats.scanned += answer.stats.scanned;
+    merged.background.Add(answer.background);
+  }
+  merged.hits = MergeHits(lists, k);
+  return merged;
 }
 
 }  // namespace likeness

@@ -7,9 +7,11 @@
 #include <cmath>
 
 #include "base/random.h"
+#include "feature/color_query.h"
 #include "index/segment_writer.h"
 #include "index/snapshot.h"
 #include "kernel/dot.h"
+#include "kernel/half.h"
 #include "rank/root.h"
 
 namespace likeness {
@@ -68,27 +70,36 @@ VisualQuery QueryFor(const DeepCode& code, size_t k) {
 Hit HitOf(int i, float score) { return {SignatureOf(i), 1, 1, {score}, {kFeature, {0}, kBits, {score}}}; }
 
 const FeatureKey kPlain{"color", "1"};
+const Lab kRed{50, 60, 40};
 
-// Documents whose plain feature is one byte, the match in 255ths; each fifth has none.
+// A signature of two colors: the share of red, in 255ths, and a green that is nothing like it.
+std::string PaletteOf(int share) {
+  std::vector<float> rows;
+  if (share > 0) rows.insert(rows.end(), {kRed.l, kRed.a, kRed.b, static_cast<float>(share)});
+  if (share < 255) rows.insert(rows.end(), {50, -60, 40, static_cast<float>(255 - share)});
+  std::vector<uint16_t> halves(rows.size());
+  FloatToHalf(rows, halves);
+  return std::string(reinterpret_cast<const char*>(halves.data()), 2 * halves.size());
+}
+
+// Documents whose plain feature is a share of red; each fifth has none.
 std::shared_ptr<const Segment> MakePlainSegment(std::vector<Document> documents) {
   std::ranges::sort(documents, {}, &Document::signature);
-  SegmentWriter writer = *SegmentWriter::Create({{kFeature, {kBits, kDimension}}}, {{kPlain, {1, false}}});
+  SegmentWriter writer = *SegmentWriter::Create({{kFeature, {kBits, kDimension}}}, {{kPlain, {8, true}}});
   for (size_t i = 0; i < documents.size(); ++i) {
     Fingerprint one{documents[i].signature, 10, 20, {{kFeature, documents[i].code}}, {}};
-    if (i % 5 != 4) one.plain.push_back({kPlain, std::string(1, static_cast<char>(i * 37 % 256))});
+    if (i % 5 != 4) one.plain.push_back({kPlain, PaletteOf(static_cast<int>(i * 37 % 256))});
     EXPECT_TRUE(writer.Add(one).ok());
   }
   const auto bytes = std::make_shared<const std::vector<std::byte>>(writer.Seal());
   return *Segment::Open(*bytes, bytes);
 }
 
-PlainWish WishFor(float weight) {
-  return {kPlain, weight, [](std::span<const std::byte> value) { return std::to_integer<int>(value[0]) / 255.0f; }};
-}
+PlainWish WishFor(float weight) { return ColorWishOf(kPlain, kRed.l, kRed.a, kRed.b, weight); }
 
 float MatchOf(const Segment& segment, uint32_t doc) {
   const PlainColumn& column = *segment.plain(kPlain);
-  return column.has(DocId(doc)) ? std::to_integer<int>(column.value(DocId(doc))[0]) / 255.0f : 0;
+  return column.has(DocId(doc)) ? ColorQuery{kRed}.Match(*ParseColorValue(column.value(DocId(doc)))) : 0;
 }
 
 TEST(Wish, BlendsWithTheLookAsAFullComparisonDoes) {

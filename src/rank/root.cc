@@ -1,54 +1,45 @@
 #include "rank/root.h"
 
 #include <algorithm>
-#include <iterator>
-#include <mutex>
+#include <utility>
 
-#include "base/thread_pool.h"
+#include "rank/collapse.h"
 
 namespace likeness {
+namespace {
 
-absl::StatusOr<RootAnswer> SearchRoot(const Snapshot& snapshot, const VisualQuery& query, const AllowedDocs& allowed,
-                                      size_t threads) {
-  const auto segments = snapshot.segments();
-  LIKENESS_CHECK(allowed.empty() || allowed.size() == segments.size());
-  std::vector<std::vector<Hit>> lists(segments.size());
-  std::vector<SearchStats> stats(segments.size());
-  std::vector<absl::Status> failures(segments.size());
-  ParallelFor(segments.size(), std::max<size_t>(threads, 1), [&](size_t i) {
-    auto hits = SearchLeaf(*segments[i], query, allowed.empty() ? nullptr : allowed[i].get(), stats[i]);
-    if (hits.ok()) {
-      lists[i] = *std::move(hits);
-    } else {
-      failures[i] = hits.status();
-    }
-  });
-  for (const absl::Status& failure : failures) LIKENESS_RETURN_IF_ERROR(failure);
-  RootAnswer answer;
-  answer.hits = MergeHits(lists, query.k);
-  for (const SearchStats& one : stats) {
-    answer.coverage.searched += one.scanned;
-    answer.coverage.images += one.documents;
+constexpr size_t kMostAsked = 4096;  // hits of one query, whatever was left out
+
+}  // namespace
+
+absl::StatusOr<RootAnswer> AnswerRoot(const AskLeaves& ask, const VisualQuery& query, const RootOptions& options) {
+  VisualQuery asked = query;
+  if (options.collapse) {
+    asked.traits.hash = options.collapse->hash;
+    asked.traits.code = options.collapse->code;
+    asked.k = std::max(query.k, std::min(kMostAsked, 2 * query.k + 16));
   }
-  return answer;
+  for (;;) {
+    LIKENESS_ASSIGN_OR_RETURN(LeafAnswer leaves, ask(asked));
+    RootAnswer answer;
+    answer.coverage = {leaves.stats.scanned, leaves.stats.documents};
+    const bool more = leaves.hits.size() >= asked.k && asked.k < kMostAsked;
+    answer.hits = std::move(leaves.hits);
+    if (options.collapse) answer.left_out.collapsed = CollapseHits(answer.hits);
+    const bool enough = answer.hits.size() >= query.k;
+    if (!enough && more && !asked.deadline.Passed()) {
+      asked.k = std::min(kMostAsked, 4 * asked.k);
+      continue;
+    }
+    if (answer.hits.size() > query.k) answer.hits.resize(query.k);
+    return answer;
+  }
 }
 
-std::vector<Hit> MergeHits(std::span<std::vector<Hit>> lists, size_t k) {
-  std::vector<Hit> all;
-  for (std::vector<Hit>& list : lists) {
-    all.insert(all.end(), std::make_move_iterator(list.begin()), std::make_move_iterator(list.end()));
-    list.clear();
-  }
-  const auto better = [](const Hit& a, const Hit& b) {
-    if (a.score != b.score) return a.score > b.score;
-    return a.signature < b.signature;
-  };
-  std::ranges::sort(all, better);
-  // An image lies in one segment only, except while a shard is built anew: its best hit stands.
-  const auto same = [](const Hit& a, const Hit& b) { return a.signature == b.signature; };
-  all.erase(std::unique(all.begin(), all.end(), same), all.end());
-  if (all.size() > k) all.resize(k);
-  return all;
+absl::StatusOr<RootAnswer> SearchRoot(const Snapshot& snapshot, const VisualQuery& query, const AllowedDocs& allowed,
+                                      size_t threads, const RootOptions& options) {
+  return AnswerRoot([&](const VisualQuery& asked) { return AnswerLeaf(snapshot, asked, allowed, threads); }, query,
+                    options);
 }
 
 }  // namespace likeness

@@ -1,30 +1,67 @@
-// The root ranker: fans a query out over the segments of a snapshot and merges what they answer (paper, section 2.3).
+// The root ranker: asks the leaves, merges what they answer, puts near-duplicates together, and leaves out what does
+// not hold up (paper, sections 2.3 and 3).
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
-#include <span>
+#include <optional>
 #include <vector>
 
+#include "base/status.h"
 #include "index/snapshot.h"
 #include "rank/leaf.h"
+#include "rank/query.h"
 
 namespace likeness {
 
-struct RootAnswer {
-  std::vector<Hit> hits;  // best first, ties by signature, every image once
-  Coverage coverage;
+class FloorModel;
+
+// What the root does with the merged list, in this order. The default is nothing but the merge.
+struct RootOptions {
+  // Hits that show the same picture become one, with the others as its duplicates. Needs a hash or codes.
+  struct Collapse {
+    std::optional<FeatureKey> hash = {};  // the plain feature that is PDQ
+    bool code = true;
+  };
+  std::optional<Collapse> collapse = {};
+
+  // Gives hits a probability; null: they get none. Constant; any thread.
+  std::shared_ptr<const FloorModel> floor_model = {};
+  std::optional<double> floor = {};  // hits below that probability are left out
+
+  // Hits whose words conform less with those of the others are left out, and all of them where hardly any conform; in
+  // [0, 1] (rank/conformity.h).
+  std::optional<double> conformity = {};
+
+  uint64_t images = 0;  // in the whole collection, for the background sample
 };
 
-// The documents that a query may find: one set a segment, in the order of the snapshot. A null set means all.
-using AllowedDocs = std::vector<std::shared_ptr<const DocSet>>;
+// Why hits were left out.
+struct LeftOut {
+  size_t below_floor = 0;
+  size_t not_conforming = 0;
+  size_t collapsed = 0;  // they are among the duplicates of a hit
+};
 
-// `threads` segments at once; 0 is taken for 1. A deadline that passes gives what was found and says so in the
-// coverage. REQUIRES: allowed is empty (all) or has one entry a segment. Errors: those of SearchLeaf.
+struct RootAnswer {
+  std::vector<Hit> hits;  // best first, ties by signature, every image once; at most query.k
+  Coverage coverage;
+  LeftOut left_out;
+  // How well the answer's words go together, in [0, 1]; none when it was not asked for or hardly any hit has words.
+  std::optional<float> conformity;
+};
+
+// Puts one query to all leaves and merges what they say (MergeAnswers). The deadline is the query's.
+using AskLeaves = std::function<absl::StatusOr<LeafAnswer>(const VisualQuery&)>;
+
+// The whole of the root but the asking: whoever asks, in one process or over many, gets the same bytes for the same
+// answers. Asks more than once only when what was left out leaves fewer than query.k hits and the leaves have more.
+// query.traits and query.background_below are set here. Errors: those of `ask`.
+absl::StatusOr<RootAnswer> AnswerRoot(const AskLeaves& ask, const VisualQuery& query, const RootOptions& options = {});
+
+// AnswerRoot with the segments of a snapshot in this process. Errors: those of AnswerLeaf.
 absl::StatusOr<RootAnswer> SearchRoot(const Snapshot& snapshot, const VisualQuery& query, const AllowedDocs& allowed,
-                                      size_t threads);
-
-// One list, best first, ties by signature, of the best `k` distinct images. The lists are taken apart.
-std::vector<Hit> MergeHits(std::span<std::vector<Hit>> lists, size_t k);
+                                      size_t threads, const RootOptions& options = {});
 
 }  // namespace likeness

@@ -113,11 +113,8 @@ absl::StatusOr<PlainWish> WishFor(const ColorWish& wish, const Serving& serving)
                                          " has no colors: have color among [features] types of likeness.toml, run "
                                          "`likeness fingerprint` and `likeness index`");
   }
-  const auto match = [color = wish.color](std::span<const std::byte> value) {
-    const std::optional<ColorSignature> palette = ParseColorValue(value);
-    return palette ? color.Match(*palette) : 0.0f;
-  };
-  return PlainWish{*serving.color, wish.weight, match};
+  const Lab& lab = wish.color.lab;
+  return ColorWishOf(*serving.color, lab.l, lab.a, lab.b, wish.weight);
 }
 
 std::string SourceOf(const ImageRecord& image) { return image.location.substr(image.location.find(':') + 1); }
