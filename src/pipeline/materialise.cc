@@ -52,23 +52,32 @@ absl::StatusOr<std::optional<std::vector<OpenFeature>>> OpenShard(Home& home, co
   return open;
 }
 
-Fingerprint Join(std::span<const OpenFeature> features, size_t position) {
-  Fingerprint fingerprint;
+// Makes `fingerprint` that of one image; reuses the memory of what it was before.
+void Join(std::span<const OpenFeature> features, size_t position, Fingerprint& fingerprint) {
   fingerprint.signature = features.front().shard.signatures()[position];
+  fingerprint.width = fingerprint.height = 0;
+  size_t plain = 0, deep = 0;
   for (const OpenFeature& feature : features) {
     if (!feature.shard.has_value(position)) continue;
     const ImageSize size = feature.shard.image_size(position);
     fingerprint.width = static_cast<uint32_t>(size.width);
     fingerprint.height = static_cast<uint32_t>(size.height);
     if (feature.binarizer == nullptr) {
-      fingerprint.plain.push_back({feature.key, std::string(AsText(feature.shard.value(position)))});
+      if (plain == fingerprint.plain.size()) fingerprint.plain.emplace_back();
+      Fingerprint::Plain& one = fingerprint.plain[plain++];
+      one.key = feature.key;
+      one.value = AsText(feature.shard.value(position));
       continue;
     }
     std::vector<float> vector(feature.shard.info().layout.dimension);
     HalfToFloat(feature.shard.halves(position), vector);
-    fingerprint.deep.push_back({feature.key, feature.binarizer->Encode(vector)});
+    if (deep == fingerprint.deep.size()) fingerprint.deep.emplace_back();
+    Fingerprint::Deep& one = fingerprint.deep[deep++];
+    one.key = feature.key;
+    one.value = feature.binarizer->Encode(vector);
   }
-  return fingerprint;
+  fingerprint.plain.resize(plain);
+  fingerprint.deep.resize(deep);
 }
 
 // Writes one shard's fingerprints and puts them; returns how many there are.
@@ -85,8 +94,8 @@ absl::StatusOr<uint64_t> WriteFingerprints(Home& home, const ShardId& shard, con
   uint64_t written = 0;
   std::vector<Fingerprint> block;
   for (size_t begin = 0; begin < images; begin += kBlock) {
-    block.assign(std::min(kBlock, images - begin), {});
-    ParallelFor(block.size(), threads, [&](size_t i) { block[i] = Join(features, begin + i); });
+    block.resize(std::min(kBlock, images - begin));
+    ParallelFor(block.size(), threads, [&](size_t i) { Join(features, begin + i, block[i]); });
     for (const Fingerprint& fingerprint : block) {
       if (fingerprint.deep.empty() && fingerprint.plain.empty()) continue;
       LIKENESS_RETURN_IF_ERROR(writer->Add(fingerprint));
@@ -206,9 +215,11 @@ absl::StatusOr<MaterialiseReport> MaterialiseFingerprints(Home& home, const std:
   for (const ShardRecord& shard : shards) {
     if (!there.contains(FingerprintKey(generation, shard.id))) todo.push_back(shard.id);
   }
-  // Many shards: each on a thread of its own. Few: their images are divided.
+  // Many shards: each on a thread of its own, and two for a processor, because half of them wait for the disk to have
+  // what they have written. Few: their images are divided.
   const size_t threads = std::max<size_t>(1, home.config().threads);
-  const size_t outer = std::clamp<size_t>(todo.size(), 1, threads), inner = threads / outer;
+  const size_t outer = std::clamp<size_t>(todo.size(), 1, threads > 1 ? 2 * threads : 1);
+  const size_t inner = std::max<size_t>(1, threads / outer);
   MaterialiseReport report;
   std::mutex mutex;
   absl::Status failure;  // guarded by mutex, as are the report and the progress

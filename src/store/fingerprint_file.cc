@@ -22,6 +22,9 @@ namespace {
 
 constexpr char kFormat[] = "likeness.fingerprints";
 constexpr int kVersion = 1;
+// The disk begins to write after so many bytes, while more are made, so that there is little left to wait for at the
+// end.
+constexpr uint64_t kWriteBack = 1 << 20;
 
 absl::Status FromRocks(const rocksdb::Status& status, const std::filesystem::path& path) {
   if (status.ok()) return absl::OkStatus();
@@ -56,6 +59,11 @@ class PropertiesOfOurs final : public rocksdb::TablePropertiesCollectorFactory {
    public:
     explicit Collector(const ShardId& shard) : shard_(shard) {}
     const char* Name() const override { return kFormat; }
+    // Without this RocksDB writes a complaint for its log at every key.
+    rocksdb::Status AddUserKey(const rocksdb::Slice&, const rocksdb::Slice&, rocksdb::EntryType,
+                               rocksdb::SequenceNumber, uint64_t) override {
+      return rocksdb::Status::OK();
+    }
     rocksdb::Status Finish(rocksdb::UserCollectedProperties* out) override {
       *out = GetReadableProperties();
       return rocksdb::Status::OK();
@@ -107,6 +115,7 @@ struct FingerprintWriter::File {
   std::filesystem::path path;
   std::optional<rocksdb::SstFileWriter> sst;
   std::optional<Signature> last;
+  std::string value;  // of the fingerprint at hand
   bool sealed = false;
 };
 
@@ -125,7 +134,9 @@ absl::StatusOr<std::unique_ptr<FingerprintWriter>> FingerprintWriter::Create(con
   file->path = path;
   rocksdb::Options options = SstOptions();
   options.table_properties_collector_factories.push_back(std::make_shared<PropertiesOfOurs>(shard));
-  file->sst.emplace(rocksdb::EnvOptions(), options, nullptr, /*invalidate_page_cache=*/false);
+  rocksdb::EnvOptions env;
+  env.bytes_per_sync = kWriteBack;
+  file->sst.emplace(env, options, nullptr, /*invalidate_page_cache=*/false);
   LIKENESS_RETURN_IF_ERROR(FromRocks(file->sst->Open(path.string()), path));
   return std::unique_ptr<FingerprintWriter>(new FingerprintWriter(std::move(file)));
 }
@@ -135,8 +146,9 @@ absl::Status FingerprintWriter::Add(const Fingerprint& fingerprint) {
     return absl::InvalidArgumentError("fingerprints must come in ascending order of signatures: " +
                                       fingerprint.signature.Hex() + " came after " + file_->last->Hex());
   }
-  LIKENESS_ASSIGN_OR_RETURN(const std::string value, EncodeFingerprint(fingerprint));
-  LIKENESS_RETURN_IF_ERROR(FromRocks(file_->sst->Put(KeyOf(fingerprint.signature), value), file_->path));
+  file_->value.clear();
+  LIKENESS_RETURN_IF_ERROR(AppendFingerprint(fingerprint, file_->value));
+  LIKENESS_RETURN_IF_ERROR(FromRocks(file_->sst->Put(KeyOf(fingerprint.signature), file_->value), file_->path));
   file_->last = fingerprint.signature;
   return absl::OkStatus();
 }
