@@ -62,6 +62,7 @@ namespace likeness {
 const SiftPasses& ActiveSiftPasses() {
 #if LIKENESS_X86
   switch (ActiveCpuLevel()) {
+    case CpuLevel::kAmx:
     case CpuLevel::kAvx512:
       return sift_avx512::kPasses;
     case CpuLevel::kAvx2:

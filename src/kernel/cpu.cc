@@ -9,10 +9,24 @@
 
 #if LIKENESS_X86
 #include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace likeness {
 namespace {
+
+#if LIKENESS_X86
+// Tiles are large, and Linux saves them only for a process that has asked.
+bool MayUseTiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // of arch_prctl(2)
+  return ::syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+#endif
 
 CpuLevel Detect() {
 #if LIKENESS_X86
@@ -26,7 +40,8 @@ CpuLevel Detect() {
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni") &&
       __builtin_cpu_supports("avx512vpopcntdq")) {
-    return CpuLevel::kAvx512;
+    const bool tiles = __builtin_cpu_supports("amx-tile") && __builtin_cpu_supports("amx-int8") && MayUseTiles();
+    return tiles ? CpuLevel::kAmx : CpuLevel::kAvx512;
   }
   return CpuLevel::kAvx2;
 #else
@@ -55,7 +70,7 @@ std::span<const CpuLevel> AvailableCpuLevels() {
   static const std::vector<CpuLevel> levels = [] {
     const CpuLevel best = Detect();
     std::vector<CpuLevel> list;
-    for (const CpuLevel level : {CpuLevel::kScalar, CpuLevel::kAvx2, CpuLevel::kAvx512}) {
+    for (const CpuLevel level : {CpuLevel::kScalar, CpuLevel::kAvx2, CpuLevel::kAvx512, CpuLevel::kAmx}) {
       if (level <= best) list.push_back(level);
     }
     return list;
@@ -65,6 +80,8 @@ std::span<const CpuLevel> AvailableCpuLevels() {
 
 std::string_view CpuLevelName(CpuLevel level) {
   switch (level) {
+    case CpuLevel::kAmx:
+      return "amx";
     case CpuLevel::kAvx512:
       return "avx512";
     case CpuLevel::kAvx2:

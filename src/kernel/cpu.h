@@ -1,8 +1,8 @@
 // Which instructions the kernels may use. Every kernel has a plain scalar twin that is the truth and versions for AVX2
 // and AVX-512, equal to it to the bit; one is chosen by the processor when it is called.
 //
-// The environment variable LIKENESS_CPU (scalar, avx2, avx512), read once, lowers the choice; it cannot raise it above
-// what the processor has. All functions may be called from any thread.
+// The environment variable LIKENESS_CPU (scalar, avx2, avx512, amx), read once, lowers the choice; it cannot raise it
+// above what the processor has. All functions may be called from any thread.
 #pragma once
 
 #include <span>
@@ -14,6 +14,7 @@ enum class CpuLevel {
   kScalar,
   kAvx2,    // AVX2, FMA, F16C, POPCNT
   kAvx512,  // the above and AVX-512 F, BW, DQ, VL, VNNI, VPOPCNTDQ
+  kAmx,     // the above and tiles of bytes (AMX), which Linux has given this process leave to use
 };
 
 // The level that kernels use now.

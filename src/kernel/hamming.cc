@@ -35,6 +35,11 @@ uint64_t AtMostScalar(const uint16_t* distances, uint16_t limit) {
   return mask;
 }
 
+// Whether any of distances[0, kBlock) is at most `limit`.
+bool AnyAtMostScalar(const uint16_t* distances, uint16_t limit) {
+  return *std::min_element(distances, distances + kBlock) <= limit;
+}
+
 #if LIKENESS_X86
 
 LIKENESS_AVX2 inline __m256i CountBytesAvx2(__m256i v) {
@@ -137,6 +142,17 @@ LIKENESS_AVX2 uint64_t AtMostAvx2(const uint16_t* distances, uint16_t limit) {
     mask |= uint64_t{static_cast<uint32_t>(bits)} << i;
   }
   return mask;
+}
+
+LIKENESS_AVX2 bool AnyAtMostAvx2(const uint16_t* distances, uint16_t limit) {
+  const auto* at = reinterpret_cast<const __m256i*>(distances);
+  __m256i least[4] = {_mm256_set1_epi16(-1), _mm256_set1_epi16(-1), _mm256_set1_epi16(-1), _mm256_set1_epi16(-1)};
+  for (size_t i = 0; i < kBlock / 16; i += 4, at += 4) {
+    for (size_t j = 0; j < 4; ++j) least[j] = _mm256_min_epu16(least[j], _mm256_loadu_si256(at + j));
+  }
+  const __m256i all = _mm256_min_epu16(_mm256_min_epu16(least[0], least[1]), _mm256_min_epu16(least[2], least[3]));
+  const __m256i most = _mm256_set1_epi16(static_cast<int16_t>(limit));
+  return _mm256_movemask_epi8(_mm256_cmpeq_epi16(_mm256_max_epu16(all, most), most)) != 0;
 }
 
 // Eight lanes that add up to the distance of one row.
@@ -250,11 +266,21 @@ LIKENESS_AVX512 uint64_t AtMostAvx512(const uint16_t* distances, uint16_t limit)
   return low | high << 32;
 }
 
+LIKENESS_AVX512 bool AnyAtMostAvx512(const uint16_t* distances, uint16_t limit) {
+  __m512i least[4] = {_mm512_set1_epi16(-1), _mm512_set1_epi16(-1), _mm512_set1_epi16(-1), _mm512_set1_epi16(-1)};
+  for (size_t i = 0; i < kBlock; i += 128) {
+    for (size_t j = 0; j < 4; ++j) least[j] = _mm512_min_epu16(least[j], _mm512_loadu_si512(distances + i + 32 * j));
+  }
+  const __m512i all = _mm512_min_epu16(_mm512_min_epu16(least[0], least[1]), _mm512_min_epu16(least[2], least[3]));
+  return _mm512_cmple_epu16_mask(all, _mm512_set1_epi16(static_cast<int16_t>(limit))) != 0;
+}
+
 #endif
 
 constexpr Versions<void (*)(const uint64_t*, size_t, const uint64_t*, size_t, uint16_t*)> kDistances
     LIKENESS_VERSIONS(Distances);
 constexpr Versions<uint64_t (*)(const uint16_t*, uint16_t)> kAtMost LIKENESS_VERSIONS(AtMost);
+constexpr Versions<bool (*)(const uint16_t*, uint16_t)> kAnyAtMost LIKENESS_VERSIONS(AnyAtMost);
 
 // The largest distance at which `row` or a later row would still be kept; nothing is, where that is below 0.
 int64_t LargestKept(const TopK& best, size_t row) {
@@ -276,12 +302,21 @@ void HammingDistances(CodeRows codes, std::span<const uint64_t> query, std::span
 void HammingNearest(CodeRows codes, std::span<const uint64_t> query, const HammingRange& range, TopK& best) {
   const auto distances_of = kDistances.Active();
   const auto at_most = kAtMost.Active();
+  const auto any_at_most = kAnyAtMost.Active();
   const size_t words = codes.words, end = std::min(range.end, codes.rows());
   alignas(64) std::array<uint16_t, kBlock> distances{};
   std::array<uint64_t, kBlock / kChunk> wanted;
   // Chunks start at multiples of kChunk, as the words of the filter do.
   for (size_t block = range.begin / kChunk * kChunk; block < end; block += kBlock) {
     const size_t rows = std::min(kBlock, end - block), chunks = (rows + kChunk - 1) / kChunk;
+    // Most blocks have nothing to keep, and are left at once.
+    const bool whole = rows == kBlock && block >= range.begin && range.allowed.empty();
+    if (whole) {
+      const int64_t limit = LargestKept(best, block);
+      if (limit < 0) continue;
+      distances_of(codes.data.data() + block * words, words, query.data(), rows, distances.data());
+      if (!any_at_most(distances.data(), static_cast<uint16_t>(std::min<int64_t>(limit, 0xFFFF)))) continue;
+    }
     bool dense = true;
     for (size_t c = 0; c < chunks; ++c) {
       const size_t row = block + c * kChunk;
@@ -290,7 +325,7 @@ void HammingNearest(CodeRows codes, std::span<const uint64_t> query, const Hammi
       if (end - row < kChunk) wanted[c] &= (uint64_t{1} << (end - row)) - 1;
       dense = dense && std::popcount(wanted[c]) >= kSparse;
     }
-    if (dense) distances_of(codes.data.data() + block * words, words, query.data(), rows, distances.data());
+    if (dense && !whole) distances_of(codes.data.data() + block * words, words, query.data(), rows, distances.data());
     for (size_t c = 0; c < chunks; ++c) {
       const size_t row = block + c * kChunk;
       const int64_t limit = LargestKept(best, row);

@@ -1,8 +1,8 @@
-// Hamming distance of one binary code to many: the exact scan.
+// Hamming distance of binary codes to many: the exact scan.
 //
-// Distances are in bits, in [0, 64 * words]. The scan is bound by memory, not by arithmetic: it reads each code once,
-// in order, and keeping the best costs next to nothing. Any thread; spans are only read and need not be aligned beyond
-// their element.
+// Distances are in bits, in [0, 64 * words]. The scan for one query is bound by memory, not by arithmetic: it reads
+// each code once, in order, and keeping the best costs next to nothing. The scan for many is bound by arithmetic. Any
+// thread; spans are only read and need not be aligned beyond their element.
 #pragma once
 
 #include <cstddef>
@@ -46,5 +46,10 @@ struct HammingRange {
 // with consecutive ranges and one keeper are the same as one call with the whole, in any order of the ranges.
 // REQUIRES: query.size() == codes.words
 void HammingNearest(CodeRows codes, std::span<const uint64_t> query, const HammingRange& range, TopK& best);
+
+// The same for many queries in one pass: best[i] is left as HammingNearest(codes, row i of queries, range, best[i])
+// leaves it. Pays from a few queries on; a hundred and more are best. Where the filter allows few rows, only these
+// cost. REQUIRES: queries.words == codes.words, best.size() == queries.rows()
+void HammingNearestBatch(CodeRows codes, CodeRows queries, const HammingRange& range, std::span<TopK> best);
 
 }  // namespace likeness

@@ -9,13 +9,18 @@
 #define LIKENESS_AVX2 __attribute__((target("avx2,fma,f16c,popcnt")))
 #define LIKENESS_AVX512 \
   __attribute__((target("avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq")))
+#define LIKENESS_AMX                                                                               \
+  __attribute__((                                                                                  \
+      target("avx2,fma,f16c,popcnt,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx512vpopcntdq," \
+             "amx-tile,amx-int8")))
 #else
 #define LIKENESS_X86 0
 #endif
 
 namespace likeness {
 
-// The versions of one kernel, of one signature.
+// The versions of one kernel, of one signature. Tiles (kAmx) have none here: the kernels that use them ask for the
+// level.
 template <typename Function>
 struct Versions {
   Function scalar;
@@ -24,6 +29,7 @@ struct Versions {
 
   Function Active() const {
     switch (ActiveCpuLevel()) {
+      case CpuLevel::kAmx:
       case CpuLevel::kAvx512:
         return avx512;
       case CpuLevel::kAvx2:
