@@ -323,7 +323,7 @@ TEST(GraphOfSegment, IsMadeReadVerifiedAndAsked) {
   EXPECT_TRUE(absl::IsInvalidArgument(NearestCodes(column, Codes(3), {}, stats).status()));
   SearchStats late;
   const auto some =
-      NearestCodes(column, query, {.k = 200, .deadline = Deadline::After(std::chrono::seconds(-1)), .effort = 3}, late);
+      NearestCodes(column, query, {.k = 20, .deadline = Deadline::After(std::chrono::seconds(-1)), .effort = 3}, late);
   EXPECT_FALSE(some->empty());
   EXPECT_FALSE(late.complete());
   EXPECT_GT(late.scanned, 0u);
