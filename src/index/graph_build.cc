@@ -29,8 +29,7 @@ constexpr size_t kSampleNear = 16;  // neighbors of each code of the sample that
 constexpr size_t kOut = 24;         // edges that a code chooses itself; the others are those that come back
 constexpr size_t kIncoming = 128;   // codes that chose it, of which it looks at the nearest
 constexpr uint32_t kOcclude = 6, kOccludeOf = 5;  // a kept neighbor hides those that are 6/5 times nearer to it
-constexpr size_t kTileBytes = size_t{1} << 18;    // of codes that stay in the second cache
-constexpr size_t kTileQueries = 64;
+constexpr size_t kQueriesAtOnce = 256;            // compared in one pass
 
 // Codes in one piece of memory, with the rows that they came from.
 struct Gathered {
@@ -50,22 +49,18 @@ void Gather(CodeRows codes, std::span<const uint32_t> rows, Gathered& out) {
 }
 
 // The k nearest of `base` for each of `queries`, row by row, in `out`[queries, k] as RankedKeys; short lists end in the
-// largest number. Tiles of the base meet blocks of queries, so that both stay in the cache.
+// largest number.
 void AllNearest(CodeRows queries, CodeRows base, size_t k, size_t threads, std::vector<uint64_t>& out) {
   out.assign(queries.rows() * k, std::numeric_limits<uint64_t>::max());
-  const size_t tile = std::max<size_t>(kTileBytes / (base.words * sizeof(uint64_t)) / 64, 1) * 64;
-  const size_t blocks = (queries.rows() + kTileQueries - 1) / kTileQueries;
+  const size_t blocks = (queries.rows() + kQueriesAtOnce - 1) / kQueriesAtOnce;
   ParallelFor(blocks, threads, [&](size_t block) {
-    const size_t first = block * kTileQueries, count = std::min(kTileQueries, queries.rows() - first);
+    const size_t first = block * kQueriesAtOnce, count = std::min(kQueriesAtOnce, queries.rows() - first);
     std::vector<TopK> best(count, TopK(k));
-    for (size_t begin = 0; begin < base.rows(); begin += tile) {
-      for (size_t q = 0; q < count; ++q) {
-        HammingNearest(base, queries.data.subspan((first + q) * queries.words, queries.words),
-                       {.begin = begin, .end = begin + tile}, best[q]);
-      }
-    }
-    for (size_t q = 0; q < count; ++q)
+    HammingNearestBatch(base, {queries.data.subspan(first * queries.words, count * queries.words), queries.words}, {},
+                        best);
+    for (size_t q = 0; q < count; ++q) {
       std::ranges::copy(best[q].TakeSorted(), out.begin() + static_cast<std::ptrdiff_t>((first + q) * k));
+    }
   });
 }
 
