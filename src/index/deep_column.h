@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 
+#include "index/graph.h"
 #include "types/doc_id.h"
 
 namespace likeness {
@@ -28,6 +29,7 @@ struct DeepColumn {
   std::span<const int8_t> vectors;    // [doc_count, shape.dimension]
   std::span<const float> norms;       // [doc_count], Euclidean norm of the vector in its integer units
   std::span<const uint64_t> present;  // bitmap of ceil(doc_count / 64) words, or empty: every document has the feature
+  GraphView graph = {};  // over the codes of the documents that have the feature; empty where there is none
 
   std::span<const uint64_t> code(DocId doc) const { return codes.subspan(doc.value() * shape.words(), shape.words()); }
   std::span<const int8_t> vector(DocId doc) const {

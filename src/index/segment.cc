@@ -144,6 +144,14 @@ absl::Status Segment::ReadDeepColumn(const Section& codes) {
   if (const Section* const present = FindSection(kDeepPresentSection, codes.feature); present != nullptr) {
     LIKENESS_ASSIGN_OR_RETURN(column.present, ValuesOf<uint64_t>(bytes_, *present, (documents + 63) / 64));
   }
+  if (const Section* const graph = FindSection(kDeepGraphSection, codes.feature); graph != nullptr) {
+    auto view = GraphView::Read(bytes_.subspan(graph->offset, graph->length), column.doc_count, column.shape.words());
+    if (view.ok()) {
+      column.graph = *view;
+    } else if (!absl::IsUnimplemented(view.status())) {  // a graph of a later kind: scanning does without
+      return Damaged(MessageOf(view.status()));
+    }
+  }
   // Sections are sorted by text and keys by type, then version, which can differ ("a-b/1" and "a/1").
   const auto at = std::lower_bound(features_.begin(), features_.end(), *key) - features_.begin();
   features_.insert(features_.begin() + at, *key);
@@ -190,6 +198,7 @@ absl::Status Segment::Verify() const {
       return absl::DataLossError("section signatures does not ascend at document " + std::to_string(i));
     }
   }
+  for (const DeepColumn& column : columns_) LIKENESS_RETURN_IF_ERROR(column.graph.Check());
   for (size_t i = 0; i < plain_.size(); ++i) {
     const std::span<const uint64_t> ends = plain_[i].ends;
     const uint64_t rows = plain_[i].values.size() / plain_[i].shape.row_bytes;

@@ -23,6 +23,7 @@ inline constexpr std::string_view kDeepCodesSection = "deep.codes";
 inline constexpr std::string_view kDeepVectorsSection = "deep.vectors";
 inline constexpr std::string_view kDeepNormsSection = "deep.norms";
 inline constexpr std::string_view kDeepPresentSection = "deep.present";
+inline constexpr std::string_view kDeepGraphSection = "deep.graph";
 
 inline constexpr std::string_view kPlainValuesSection = "plain.values";
 inline constexpr std::string_view kPlainEndsSection = "plain.ends";

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/thread_pool.h"
+#include "index/graph.h"
 #include "index/segment_format.h"
 
 namespace likeness {
@@ -192,6 +194,15 @@ absl::Status SegmentWriter::Add(const Fingerprint& fingerprint) {
   return absl::OkStatus();
 }
 
+std::vector<std::byte> SegmentWriter::GraphOf(const Column& column) const {
+  const uint64_t bytes = column.codes.size() * sizeof(uint64_t);
+  if (column.codes.empty() || bytes < indexing_.graph_least_bytes) return {};
+  GraphOptions options;
+  options.threads = indexing_.threads != 0 ? indexing_.threads : AvailableThreads();
+  const std::span<const uint64_t> present = column.complete ? std::span<const uint64_t>() : column.present;
+  return MakeGraph({column.codes, column.deep.shape.words()}, present, options);
+}
+
 std::vector<std::byte> SegmentWriter::Seal() {
   size_t expected = 4096 + signatures_.size() * (sizeof(Signature) + 2 * sizeof(uint32_t));
   for (const Column& column : columns_) {
@@ -209,10 +220,12 @@ std::vector<std::byte> SegmentWriter::Seal() {
   assembly.AppendSection(kSizesSection, {}, 0, sizes_);
   for (Column& column : columns_) {
     const std::string feature = column.deep.key.ToString();
+    std::vector<std::byte> graph = GraphOf(column);
     assembly.AppendSection(kDeepCodesSection, feature, column.deep.shape.code_bits, column.codes);
     assembly.AppendSection(kDeepVectorsSection, feature, column.deep.shape.dimension, column.vectors);
     assembly.AppendSection(kDeepNormsSection, feature, 0, column.norms);
     if (!column.complete) assembly.AppendSection(kDeepPresentSection, feature, 0, column.present);
+    if (!graph.empty()) assembly.AppendSection(kDeepGraphSection, feature, 0, graph);
     column.present.clear();
     column.complete = true;
   }

@@ -16,7 +16,7 @@ namespace likeness {
 
 // Mutable and not searchable: Add every image once, in ascending order of signature, then Seal; the bytes are a file
 // that Segment opens (docs/formats/segment.md). The same fingerprints give the same bytes. Holds everything in memory:
-// about twice the size of the file at the end. One thread at a time.
+// about twice the size of the file at the end, and 600 bytes a document while it makes a graph. One thread at a time.
 class SegmentWriter {
  public:
   struct Deep {
@@ -40,6 +40,13 @@ class SegmentWriter {
   absl::Status Add(const Fingerprint& fingerprint);
 
   size_t doc_count() const { return signatures_.size(); }
+
+  // Which graphs Seal makes (index/graph.h); without one a column is scanned.
+  struct Indexing {
+    uint64_t graph_least_bytes = uint64_t{2} << 20;  // of the codes of a column: scanning fewer is as quick
+    size_t threads = 0;                              // that make a graph; 0: as many as there are
+  };
+  void set_indexing(const Indexing& indexing) { indexing_ = indexing; }
 
   // The bytes of the file. Leaves the writer empty, as it was created.
   std::vector<std::byte> Seal();
@@ -69,6 +76,9 @@ class SegmentWriter {
   absl::Status CheckPlain(const Fingerprint& fingerprint) const;
   void AddPlain(const Fingerprint& fingerprint, size_t doc);
 
+  std::vector<std::byte> GraphOf(const Column& column) const;
+
+  Indexing indexing_;
   std::vector<Column> columns_;     // sorted by key
   std::vector<PlainValues> plain_;  // sorted by key
   std::vector<Signature> signatures_;
