@@ -53,6 +53,8 @@ function query(parameters) {
 export const images = ({offset, limit, text, board}, signal) => json(`/v1/images${query({offset, limit, text, board})}`, {signal});
 export const image = (signature, signal) => json(`/v1/images/${signature}`, {signal});
 export const colors = (signature, signal) => json(`/v1/images/${signature}/colors`, {signal});
+export const duplicates = (signature, signal) => json(`/v1/images/${signature}/duplicates`, {signal});
+export const duplicateClusters = ({offset, limit}, signal) => json(`/v1/duplicates${query({offset, limit})}`, {signal});
 export const boards = (signal) => json('/v1/boards', {signal});
 export const status = (signal) => json('/v1/status', {signal});
 
@@ -80,4 +82,11 @@ export function searchFile(file, what, signal) {
   body.append('request', new Blob([JSON.stringify(options(what))], {type: 'application/json'}));
   body.append('image', file, file.name || 'picture');
   return json('/v1/search', {method: 'POST', signal, body});
+}
+
+// The duplicates of a file of the user.
+export function duplicatesOfFile(file, signal) {
+  const body = new FormData();
+  body.append('image', file, file.name || 'picture');
+  return json('/v1/duplicates', {method: 'POST', signal, body});
 }

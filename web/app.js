@@ -2,8 +2,10 @@
 
 import {boards as fetchBoards} from './api.js';
 import {Boards} from './boards.js';
+import {Compare} from './compare.js';
 import {Detail} from './detail.js';
 import {byId, toast} from './dom.js';
+import {Duplicates} from './duplicates.js';
 import {count, plural} from './format.js';
 import {Grid} from './grid.js';
 import {takePictures} from './intake.js';
@@ -28,9 +30,11 @@ let firstInView = 0;
 const browse = new Grid(byId('browse-grid'), {caption: 0, target: 220, narrow: 150, label: 'Collection', href: (item) => address(searchRoute(item.signature))});
 const answers = new Grid(byId('answer-grid'), {caption: kUnderneath, target: 250, narrow: 225, label: 'Results', href: (item) => address(searchRoute(item.signature))});
 const search = new Search(answers);
-const panel = new QueryPanel(byId('query'));
-const detail = new Detail(byId('detail'));
-const boards = new Boards(byId('boards'), (board) => go({...route, board, show: ''}));
+const compare = new Compare(byId('compare'));
+const duplicates = new Duplicates(byId('duplicates'), compare);
+const panel = new QueryPanel(byId('query'), compare);
+const detail = new Detail(byId('detail'), compare);
+const boards = new Boards(byId('boards'), (board) => go({...route, board, duplicates: '', show: ''}));
 
 const searchRoute = (signature) => ({...kHome, signature, text: route.text, board: route.board});
 const fileOf = (r) => files.get(r.signature || r.upload) ?? null;
@@ -57,11 +61,15 @@ function render(next, place) {
     go({...route, upload: '', region: null}, {replace: true});
     return;
   }
-  byId('browse').hidden = isSearch(route);
+  byId('browse').hidden = isSearch(route) || Boolean(route.duplicates);
   byId('search').hidden = !isSearch(route);
+  byId('duplicates').hidden = !route.duplicates;
+  if (route.duplicates) byId('open-duplicates').setAttribute('aria-current', 'page');
+  else byId('open-duplicates').removeAttribute('aria-current');
   if (isSearch(route)) showSearch(before, place);
+  else if (route.duplicates) showDuplicates(before, place);
   else showBrowse(place);
-  document.title = isSearch(route) ? (hasPicture(route) ? 'Looks like this · Likeness' : 'In this color · Likeness') : [route.text, 'Likeness'].filter(Boolean).join(' · ');
+  document.title = isSearch(route) ? (hasPicture(route) ? 'Looks like this · Likeness' : 'In this color · Likeness') : route.duplicates ? 'Duplicates · Likeness' : [route.text, 'Likeness'].filter(Boolean).join(' · ');
   if (route.show) detail.open(route.show, hitOf(route.show));
   else detail.close();
 }
@@ -97,6 +105,14 @@ function showBrowse(place) {
     if (source.total === null) browse.host.style.height = '0';
     showError(byId('browse-note'), error, {retry: () => source.retry(), tried: Infinity});
   };
+}
+
+function showDuplicates(before, place) {
+  search.stop();
+  searchShown = '';
+  panel.leave();
+  if (!before.duplicates && !place) scrollTo(0, 0);
+  duplicates.show().then(() => { if (place && route.duplicates) scrollTo(0, place.y ?? 0); });
 }
 
 // The line above the collection, and what to say when it is empty.
@@ -149,6 +165,8 @@ browse.onopen = answers.onopen = (item) => go(searchRoute(item.signature));
 browse.ondetail = answers.ondetail = (item) => go({...route, show: item.signature});
 browse.onfirst = (index) => { firstInView = index; };
 browse.oncut = (n) => toast(`The grid shows the first ${count(n)} pictures; narrow it by words or a board to see others.`);
+duplicates.ondetail = (signature) => go({...route, show: signature});
+duplicates.onhome = goHome;
 detail.onsearch = (signature) => go(searchRoute(signature));
 detail.oncolor = (color) => go({...kHome, color, text: route.text, board: route.board});
 detail.onclose = () => {
@@ -161,7 +179,7 @@ let typing = 0;
 const filterNow = () => {
   clearTimeout(typing);
   const text = byId('text').value.trim();
-  if (text !== route.text) go({...route, text, show: ''}, {replace: route.text !== '' && text !== ''});
+  if (text !== route.text) go({...route, text, duplicates: '', show: ''}, {replace: route.text !== '' && text !== ''});
 };
 byId('text').addEventListener('input', () => { clearTimeout(typing); typing = setTimeout(filterNow, kTyping); });
 byId('find').addEventListener('submit', (event) => { event.preventDefault(); filterNow(); });
@@ -171,13 +189,19 @@ byId('home').addEventListener('click', (event) => {
   go(kHome);
   scrollTo(0, 0);
 });
+byId('open-duplicates').addEventListener('click', (event) => {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  if (route.duplicates) duplicates.clear();  // again: what is there now
+  go({...kHome, duplicates: 'all'});
+});
 byId('open-status').addEventListener('click', () => openStatus(byId('status')));
 byId('open-help').addEventListener('click', () => byId('help').showModal());
 
 const shownGrid = () => (isSearch(route) ? answers : browse);
 takePictures(searchFile);
 takeKeys({
-  focusGrid: () => shownGrid().focus(shownGrid().active),
+  focusGrid: () => { if (!route.duplicates) shownGrid().focus(shownGrid().active); },
   region: () => { if (isSearch(route)) panel.toggleRegion(); },
   escape: (target) => {
     if (target.id === 'text') {
@@ -186,7 +210,8 @@ takeKeys({
       if (panel.hasRegion) panel.clearRegion();
       else if (hasPicture(route) && route.color) go({...route, color: ''});
       else goHome();
-    } else if (document.activeElement !== document.body) document.activeElement.blur();
+    } else if (route.duplicates) goHome();
+    else if (document.activeElement !== document.body) document.activeElement.blur();
   },
 });
 

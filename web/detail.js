@@ -1,9 +1,10 @@
 // The detail view of one picture: its pixels, why it was found, its pins, its features, and the file's facts.
 // Callbacks: onsearch(signature), oncolor(color), onboard(board), onclose() when the user closes it.
 
-import {colors, image, pixelsAddress, thumbnailAddress} from './api.js';
+import {colors, duplicates, image, pixelsAddress, thumbnailAddress} from './api.js';
 import {paletteBar} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
+import {duplicatesOf} from './duplicates.js';
 import {bytes, caption, count, percent, score} from './format.js';
 import {showError} from './notice.js';
 import {load, unload} from './picture.js';
@@ -16,8 +17,10 @@ const list = (rows) => el('dl', {class: 'facts-list'},
   ...rows.filter(([, value]) => value).map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))));
 
 export class Detail {
-  constructor(dialog) {
+  // `compare` shows a picture beside its duplicates.
+  constructor(dialog, compare) {
     this.dialog = dialog;
+    this.compare = compare;
     this.onsearch = this.oncolor = this.onboard = this.onclose = () => {};
     this.signature = '';
     this.img = null;
@@ -55,6 +58,8 @@ export class Detail {
     if (this.img) unload(this.img);
     this.img = null;
     this.signature = '';
+    this.twins?.reset();
+    this.twins = null;
   }
 
   #fill(body, found, hit) {
@@ -75,6 +80,7 @@ export class Detail {
           ['Cosine', e.code_bits && score(e.cosine)],
           ['Color', e.color && `${percent(e.color.match)} of it`], ['Feature', e.feature]])),
         el('section', {class: 'colors', hidden: true}),
+        el('section', {}, el('h3', {}, 'Duplicates'), this.#duplicates(found)),
         el('section', {}, el('h3', {}, found.pins.length === 1 ? 'Pin' : `Pins (${count(found.pins.length)})`),
           found.pins.length ? el('ul', {class: 'pins'}, ...found.pins.map((pin) => this.#pin(pin))) : el('p', {class: 'muted'}, 'Nobody pinned it.')),
         el('section', {}, el('h3', {}, 'Features'), found.features.length ?
@@ -84,6 +90,13 @@ export class Detail {
           ['Size', `${count(found.width)} × ${count(found.height)} pixels`], ['Format', `${found.format.toUpperCase()}, ${bytes(found.bytes)}`],
           ['First seen', found.epoch], ['Source', found.source], ['Signature', el('code', {}, found.signature)]]))));
     body.querySelector('.primary').focus({focusVisible: false});
+  }
+
+  #duplicates(found) {
+    const first = {signature: found.signature, width: found.width, height: found.height, caption: caption(found)};
+    this.twins?.reset();
+    this.twins = duplicatesOf(() => first, () => duplicates(found.signature, this.abort.signal), this.compare);
+    return this.twins.host;
   }
 
   // The palette comes after the rest; a picture without one has no such section.

@@ -1,16 +1,19 @@
 // The panel of the query picture: the picture with its region, what is known of it, and what can be done with it.
 // Callbacks: onregion(region or null), oncolor(color or ''), ondetail(), onclose(), onboard(board).
 
-import {image, thumbnailAddress} from './api.js';
+import {duplicates, duplicatesOfFile, image, thumbnailAddress} from './api.js';
 import {ColorTool} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
+import {duplicatesOf} from './duplicates.js';
 import {plural} from './format.js';
 import {load, unload} from './picture.js';
 import {RegionTool} from './region.js';
 
 export class QueryPanel {
-  constructor(host) {
+  // `compare` shows the picture beside its duplicates.
+  constructor(host, compare) {
     this.host = host;
+    this.compare = compare;
     this.onregion = this.oncolor = this.ondetail = this.onclose = this.onboard = () => {};
     this.key = '';
     this.blob = '';
@@ -25,6 +28,7 @@ export class QueryPanel {
     this.facts = el('div', {class: 'facts'});
     this.colors = new ColorTool((color) => this.oncolor(color));
     this.swatch = el('div', {class: 'wanted', hidden: true});
+    this.twinsBox = el('div');
     this.title = el('h1', {}, 'Looks like this');
     this.frame = el('div', {class: 'frame-box'}, this.stage);
     this.actions = el('div', {class: 'actions'}, this.regionButton, this.detailButton);
@@ -32,7 +36,7 @@ export class QueryPanel {
       el('div', {class: 'query-head'},
          el('button', {type: 'button', class: 'round', 'aria-label': 'Back to all pictures', title: 'All pictures (Esc)', onclick: () => this.onclose()}, icon('back')),
          this.title),
-      this.swatch, this.frame, this.hint, this.actions, this.colors.host, this.facts);
+      this.swatch, this.frame, this.hint, this.actions, this.twinsBox, this.colors.host, this.facts);
     this.img.addEventListener('load', () => { if (!this.tool.size) this.#shape(this.img.naturalWidth, this.img.naturalHeight); });
   }
 
@@ -44,7 +48,7 @@ export class QueryPanel {
     this.title.textContent = alone ? 'In this color' : color ? 'This look, in a color' : 'Looks like this';
     this.swatch.hidden = !alone;
     this.swatch.style.backgroundColor = color;
-    for (const part of [this.frame, this.hint, this.actions, this.facts]) part.hidden = alone;
+    for (const part of [this.frame, this.hint, this.actions, this.facts, this.twinsBox]) part.hidden = alone;
     if (alone) { this.leave(); return; }
     if (key !== this.key) {
       this.key = key;
@@ -64,10 +68,21 @@ export class QueryPanel {
       } else load(this.img, thumbnailAddress(signature, 1024), unseen);
       this.stage.style.aspectRatio = '';
       this.asking?.abort();
+      this.#twins(signature, file);
       if (signature) this.#ask(key, signature, Boolean(file));
     }
     this.detailButton.hidden = Boolean(file);
     this.#region(region);
+  }
+
+  #twins(signature, file) {
+    this.twins?.reset();
+    this.looking?.abort();
+    this.looking = new AbortController();
+    const {blob} = this;
+    const first = ({query}) => ({...query, caption: file ? file.name : 'the query picture', blob: file ? blob : ''});
+    this.twins = duplicatesOf(first, () => (file ? duplicatesOfFile(file, this.looking.signal) : duplicates(signature, this.looking.signal)), this.compare);
+    this.twinsBox.replaceChildren(this.twins.host);
   }
 
   // The size of the upright picture, from the answer: only now is a region exact.
@@ -91,6 +106,8 @@ export class QueryPanel {
   leave() {
     this.key = '';
     this.asking?.abort();
+    this.looking?.abort();
+    this.twins?.reset();
     unload(this.img);
     URL.revokeObjectURL(this.blob);
     this.blob = '';

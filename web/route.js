@@ -1,7 +1,8 @@
 // The address of the page is its state: what is searched, where in it, and what narrows it. So addresses can be shared
 // and Back and Forward work.
 //
-// A route: {signature, upload, region, text, board, show}; '' or null where not set. `signature` and `show` are pictures
+// A route: {signature, upload, region, color, text, board, duplicates, show}; '' or null where not set. `duplicates` is
+// 'all' for the view of the collection's duplicates. `signature` and `show` are pictures
 // (searched with, shown in detail), `upload` is a file of this tab that the server has not named yet, `region` is
 // {x, y, width, height} in pixels of the upright picture.
 
@@ -9,7 +10,7 @@ const kSignature = /^[0-9a-f]{32}$/;
 const kColor = /^#[0-9a-f]{6}$/;
 const kRegion = /^(\d{1,6}),(\d{1,6}),([1-9]\d{0,5}),([1-9]\d{0,5})$/;
 
-export const kHome = Object.freeze({signature: '', upload: '', region: null, color: '', text: '', board: '', show: ''});
+export const kHome = Object.freeze({signature: '', upload: '', region: null, color: '', text: '', board: '', duplicates: '', show: ''});
 
 // Reads the query string of an address. What is malformed is taken as not set.
 export function parse(search) {
@@ -23,6 +24,7 @@ export function parse(search) {
   if (route.signature || route.upload) route.region = region;
   const color = (from.get('color') ?? '').toLowerCase();
   if (kColor.test(color)) route.color = color;
+  if (from.get('duplicates') === 'all' && !isSearch(route)) route.duplicates = 'all';
   return route;
 }
 
@@ -31,7 +33,7 @@ export const regionText = (r) => `${r.x},${r.y},${r.width},${r.height}`;
 // The inverse of parse: '/' or '/?signature=...&region=...'.
 export function address(route) {
   const parts = [];
-  for (const name of ['signature', 'upload', 'region', 'color', 'text', 'board', 'show']) {
+  for (const name of ['signature', 'upload', 'region', 'color', 'text', 'board', 'duplicates', 'show']) {
     if (!route[name]) continue;
     const value = name === 'region' ? regionText(route.region) : encodeURIComponent(route[name]);
     parts.push(`${name}=${value}`);

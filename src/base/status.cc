@@ -46,6 +46,7 @@ absl::Status ErrnoStatus(int error_number, std::string_view action) {
       return absl::NotFoundError(message);
     case ENOSPC:
     case EDQUOT:
+      return absl::ResourceExhaustedError(message + "; free some space and run this again");
     case EMFILE:
     case ENFILE:
     case ENOMEM:

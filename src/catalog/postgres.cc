@@ -16,7 +16,7 @@ bool Contains(std::string_view text, std::string_view part) { return text.find(p
 
 absl::StatusOr<std::string> PostgresConninfo(const std::string& url) {
   if (!url.starts_with("postgresql://") && !url.starts_with("postgres://")) {
-    return absl::InvalidArgumentError(std::string("the catalog's address is none of PostgreSQL: ") + kForm);
+    return absl::InvalidArgumentError(std::string("the address is none of PostgreSQL: ") + kForm);
   }
   char* problem = nullptr;
   const std::unique_ptr<PQconninfoOption, decltype(&::PQconninfoFree)> options(::PQconninfoParse(url.c_str(), &problem),
@@ -24,7 +24,7 @@ absl::StatusOr<std::string> PostgresConninfo(const std::string& url) {
   // The parser's message may repeat the address, and with it a password.
   if (problem != nullptr) ::PQfreemem(problem);
   if (options == nullptr) {
-    return absl::InvalidArgumentError(std::string("the catalog's address cannot be understood: ") + kForm);
+    return absl::InvalidArgumentError(std::string("the address of PostgreSQL cannot be understood: ") + kForm);
   }
   std::string conninfo;
   bool database = false;
@@ -33,18 +33,21 @@ absl::StatusOr<std::string> PostgresConninfo(const std::string& url) {
     const std::string_view keyword = option->keyword, value = option->val;
     if (keyword == "password" || keyword == "sslpassword") {
       return absl::InvalidArgumentError(
-          "the catalog's address holds a password: leave it out, and keep it in a file that PGPASSFILE names (a line "
+          "the address of PostgreSQL holds a password: leave it out, and keep it in a file that PGPASSFILE names (a "
+          "line "
           "HOST:PORT:DATABASE:USER:PASSWORD) or in PGPASSWORD");
     }
     // SOCI takes a connection string apart at spaces, quoted or not.
     if (value.find_first_of(" \t\n\r'\\") != std::string_view::npos) {
-      return absl::InvalidArgumentError("the catalog's address has a space, a quotation mark or a backslash in its " +
-                                        std::string(keyword) + ": use a value without");
+      return absl::InvalidArgumentError(
+          "the address of PostgreSQL has a space, a quotation mark or a backslash in its " + std::string(keyword) +
+          ": use a value without");
     }
     database |= keyword == "dbname";
     conninfo += std::string(keyword) + "=" + std::string(value) + " ";
   }
-  if (!database) return absl::InvalidArgumentError(std::string("the catalog's address names no database: ") + kForm);
+  if (!database)
+    return absl::InvalidArgumentError(std::string("the address of PostgreSQL names no database: ") + kForm);
   const std::pair<std::string_view, std::string_view> usual[] = {
       {"connect_timeout", "4"},     {"application_name", "likeness"}, {"client_encoding", "UTF8"},
       {"keepalives_idle", "10"},    {"keepalives_interval", "5"},     {"keepalives_count", "3"},
@@ -72,23 +75,22 @@ absl::Status PostgresRefused(std::string_view message) {
   const std::string said = FirstLine(message);
   if (Contains(message, "password authentication failed") || Contains(message, "no password supplied")) {
     return absl::FailedPreconditionError(
-        "the catalog's database refuses the password: put the right one into the file that PGPASSFILE names, or into "
+        "PostgreSQL refuses the password: put the right one into the file that PGPASSFILE names, or into "
         "PGPASSWORD (" +
         said + ")");
   }
   if (Contains(message, "database \"") && Contains(message, "does not exist")) {
-    return absl::FailedPreconditionError("the catalog's database does not exist: make it with createdb (" + said + ")");
+    return absl::FailedPreconditionError("the database does not exist: make it with createdb (" + said + ")");
   }
   if (Contains(message, "role \"") && Contains(message, "does not exist")) {
-    return absl::FailedPreconditionError("the catalog's database does not know the user: make it with createuser (" +
-                                         said + ")");
+    return absl::FailedPreconditionError("PostgreSQL does not know the user: make it with createuser (" + said + ")");
   }
   if (Contains(message, "pg_hba.conf")) {
-    return absl::FailedPreconditionError(
-        "the catalog's database does not let this machine in: add it to pg_hba.conf (" + said + ")");
+    return absl::FailedPreconditionError("PostgreSQL does not let this machine in: add it to pg_hba.conf (" + said +
+                                         ")");
   }
-  return absl::UnavailableError("the catalog's database cannot be reached: is PostgreSQL running at that address? (" +
-                                said + ")");
+  return absl::UnavailableError("the database cannot be reached: is PostgreSQL running at that address? (" + said +
+                                ")");
 }
 
 bool IsConflict(std::string_view state) {

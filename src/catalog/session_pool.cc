@@ -19,11 +19,14 @@ absl::Status FromSqlite(const soci::sqlite3_soci_error& error, const std::string
     case 5:  // SQLITE_BUSY
     case 6:  // SQLITE_LOCKED
       return absl::UnavailableError(message);
+    case 10:  // SQLITE_IOERR: what a full disk says where the log's index is made
+      return absl::UnavailableError(
+          FirstLine(message) + ": the disk of the database fails, or is full; then free some space and run this again");
     case 11:  // SQLITE_CORRUPT
     case 26:  // SQLITE_NOTADB
       return absl::DataLossError(message);
     case 13:  // SQLITE_FULL
-      return absl::ResourceExhaustedError(message);
+      return absl::ResourceExhaustedError("the disk of the database is full: free some space and run this again");
     case 8:   // SQLITE_READONLY
     case 14:  // SQLITE_CANTOPEN
       return absl::FailedPreconditionError(message);
@@ -60,8 +63,7 @@ SessionPool::Outcome SessionPool::Guarded(soci::session* session, const std::fun
     const auto* backend = static_cast<soci::postgresql_session_backend*>(session->get_backend());
     const bool gone = backend == nullptr || backend->conn_ == nullptr || ::PQstatus(backend->conn_) != CONNECTION_OK;
     if (gone || IsShutdown(state)) {
-      return {absl::UnavailableError("the catalog's database went away: " + FirstLine(error.what())),
-              Outcome::Fault::kLost};
+      return {absl::UnavailableError("the database went away: " + FirstLine(error.what())), Outcome::Fault::kLost};
     }
     const auto fault = IsConflict(state) ? Outcome::Fault::kConflict : Outcome::Fault::kFinal;
     return {FromPostgres(state, error.what()), fault};

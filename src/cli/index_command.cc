@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
-#include "pipeline/features.h"
 #include "pipeline/materialise.h"
 
 namespace likeness {
@@ -16,15 +15,10 @@ absl::StatusOr<CommandOutput> RunIndex(const CommonFlags& common, const IndexFla
   const Stopwatch watch;
   LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
   if (!flags.models.empty()) home->mutable_config().models = flags.models;
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureKey> keys, CurrentFeatures(*home));
   absl::StatusOr<std::optional<IndexReport>> report = absl::InternalError("");
   {
     ProgressBar bar;
-    const RunControl control = bar.Control();
-    LIKENESS_ASSIGN_OR_RETURN(const auto features, BuildFeatures(*home, keys));
-    // A binarizer that has just been trained anew needs its fingerprints first; otherwise this finds nothing to do.
-    LIKENESS_RETURN_IF_ERROR(MaterialiseFingerprints(*home, features, control).status());
-    report = BuildIndex(*home, features, control);
+    report = BuildCurrentIndex(*home, bar.Control());
   }
   LIKENESS_RETURN_IF_ERROR(report.status());
   CommandOutput output;

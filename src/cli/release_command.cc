@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
-#include "pipeline/features.h"
 #include "pipeline/garbage.h"
 #include "pipeline/materialise.h"
 #include "pipeline/releases.h"
@@ -58,14 +57,10 @@ absl::StatusOr<CommandOutput> RunCreate(const CommonFlags& common, const Release
   const Stopwatch watch;
   LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
   if (!flags.models.empty()) home->mutable_config().models = flags.models;
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureKey> keys, CurrentFeatures(*home));
   absl::StatusOr<std::optional<IndexReport>> report = absl::InternalError("");
   {
     ProgressBar bar;
-    const RunControl control = bar.Control();
-    LIKENESS_ASSIGN_OR_RETURN(const auto features, BuildFeatures(*home, keys));
-    LIKENESS_RETURN_IF_ERROR(MaterialiseFingerprints(*home, features, control).status());
-    report = CreateRelease(*home, features, control);
+    report = CreateCurrentRelease(*home, bar.Control());
   }
   LIKENESS_RETURN_IF_ERROR(report.status());
   if (!*report) return CommandOutput{{{"stopped", true}}, "stopped; everything so far is kept\n", true};

@@ -7,6 +7,7 @@
 #include "cli/work_json.h"
 #include "pipeline/features.h"
 #include "pipeline/work.h"
+#include "serve/api_json.h"
 
 namespace likeness {
 namespace {
@@ -52,6 +53,8 @@ absl::StatusOr<CommandOutput> RunWorkerCommand(const CommonFlags& common, const 
     ProgressBar bar;
     worked = RunWorker(*home, extractors, options, bar.Control(), report);
   }
+  // Whoever started the worker says it.
+  if (flags.report_progress && !worked.ok()) return CommandOutput{ErrorJson(worked), "", true};
   LIKENESS_RETURN_IF_ERROR(worked);
   CommandOutput output;  // A worker that is told to stop has done what it should.
   output.json = WorkJson(report);

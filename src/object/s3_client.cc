@@ -377,8 +377,9 @@ absl::Status S3Client::StatusOf(const S3Reply& reply, std::string_view object) c
   }
   if (code == "InvalidAccessKeyId" || code == "SignatureDoesNotMatch" || code == "InvalidToken" ||
       code == "ExpiredToken" || code == "UnrecognizedClientException" || reply.status == 401) {
-    return absl::FailedPreconditionError(at + " does not accept the credentials (" + said +
-                                         "): check the access key and the secret key");
+    return absl::FailedPreconditionError(
+        at + " does not accept the credentials (" + said + "): correct the access key and the secret key" +
+        (options_.credentials.source.empty() ? "" : " in " + options_.credentials.source));
   }
   if (code == "AuthorizationHeaderMalformed" || code == "PermanentRedirect" ||
       code == "IllegalLocationConstraintException" || reply.status == 301 || reply.status == 307) {

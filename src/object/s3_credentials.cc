@@ -33,7 +33,8 @@ std::string Variable(const char* name) {
 
 absl::StatusOr<S3Credentials> S3CredentialsFromEnvironment() {
   S3Credentials credentials{Variable("AWS_ACCESS_KEY_ID"), Variable("AWS_SECRET_ACCESS_KEY"),
-                            Variable("AWS_SESSION_TOKEN")};
+                            Variable("AWS_SESSION_TOKEN"),
+                            "the environment variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"};
   const bool access = IsKey(credentials.access_key);
   if (!access || !IsKey(credentials.secret_key)) {
     return absl::FailedPreconditionError(std::string("the environment variable ") +
@@ -56,6 +57,7 @@ absl::StatusOr<S3Credentials> ReadS3Credentials(const std::filesystem::path& fil
   if (!text.ok()) return refuse("cannot be read: " + MessageOf(text.status()));
 
   S3Credentials credentials;
+  credentials.source = "the file " + file.string();
   bool here = true, found = section == "default";
   for (std::string_view rest = *text; !rest.empty();) {
     const size_t end = std::min(rest.find('\n'), rest.size());

@@ -14,6 +14,7 @@ struct S3Credentials {
   std::string access_key;
   std::string secret_key;
   std::string session_token = {};  // of temporary keys; empty: there is none
+  std::string source = {};         // where they were found, for messages: "the file X"; empty: it is not known
 };
 
 // AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, where it is set, AWS_SESSION_TOKEN. Errors: FailedPrecondition, with

@@ -9,16 +9,23 @@
 
 #include "base/file.h"
 #include "feature/registry.h"
+#include "pipeline/engines.h"
 
 namespace likeness {
 namespace {
 
 using Setter = std::function<absl::Status(const toml::node&)>;
 
-std::string Shown(const toml::node& node) {
+// What stands in the file, without what may be a secret in an address.
+std::string Shown(const std::string& key, const toml::node& node) {
   std::ostringstream text;
   node.visit([&](const auto& value) { text << value; });
-  return text.str();
+  const bool address = key.ends_with(".url") || key.ends_with(".endpoint");
+  if (!address) return text.str();
+  if (const auto value = node.value<std::string>(); value && node.is_string()) {
+    return "'" + WithoutSecrets(*value) + "'";
+  }
+  return "no text";
 }
 
 // A whole number between `least` and `most`.
@@ -195,7 +202,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       if (setter == setters.end()) {
         return absl::InvalidArgumentError("unknown key \"" + key + "\": remove it or correct its name");
       }
-      LIKENESS_RETURN_IF_ERROR(Annotate(setter->second(node), "\"" + key + "\" is " + Shown(node)));
+      LIKENESS_RETURN_IF_ERROR(Annotate(setter->second(node), "\"" + key + "\" is " + Shown(key, node)));
     }
     return absl::OkStatus();
   };

@@ -78,20 +78,6 @@ absl::StatusOr<std::unique_ptr<Queue>> OpenNats(const QueueConfig& config, const
   return OpenNatsQueue(options);
 }
 
-// The addresses without what may be a secret: what stands before an '@' (a password or a token), and options.
-std::string WithoutSecrets(const std::string& urls) {
-  std::string shown;
-  for (const std::string& url : Split(urls)) {
-    const size_t slashes = url.find("//");
-    const size_t begin = slashes == std::string::npos ? 0 : slashes + 2;
-    const size_t at = url.rfind('@');
-    if (!shown.empty()) shown += ",";
-    const std::string rest = at == std::string::npos || at < begin ? url.substr(begin) : "...@" + url.substr(at + 1);
-    shown += url.substr(0, begin) + rest.substr(0, rest.find('?'));
-  }
-  return shown;
-}
-
 // The error of an engine, with where in the configuration it was chosen.
 template <typename T>
 absl::StatusOr<T> Opened(const std::string& section, const std::string& url, absl::StatusOr<T> engine) {
@@ -105,6 +91,24 @@ std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)>& Wrap(
 }
 
 }  // namespace
+
+std::string WithoutSecrets(std::string_view addresses) {
+  const size_t slashes = addresses.find("://");
+  if (slashes == std::string_view::npos) {  // No address: perhaps "host=a password=b".
+    return addresses.find_first_of("@= ") == std::string_view::npos ? std::string(addresses) : "...";
+  }
+  const size_t begin = slashes + 3;
+  // A secret may hold a comma: of several addresses of which one has an '@', what stands behind the last '@' is shown.
+  const size_t at = addresses.rfind('@');
+  std::string shown(addresses.substr(0, begin));
+  if (at != std::string_view::npos && at >= begin) {
+    shown += "...@";
+    addresses.remove_prefix(at + 1);
+  } else {
+    addresses.remove_prefix(begin);
+  }
+  return shown.append(addresses.substr(0, addresses.find_first_of("?#")));
+}
 
 absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& config,
                                                          const std::filesystem::path& home) {

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "base/status.h"
 #include "catalog/catalog.h"
@@ -23,5 +25,9 @@ absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, cons
 // For tests, before threads are there: the stores that are opened from now on are what `wrap` makes of them; with null,
 // themselves again.
 void WrapObjects(std::function<std::unique_ptr<ObjectStore>(std::unique_ptr<ObjectStore>)> wrap);
+
+// An address, or several joined by commas, as it may be shown: without what stands before an '@' (a name, a password or
+// a token), and without options.
+std::string WithoutSecrets(std::string_view addresses);
 
 }  // namespace likeness

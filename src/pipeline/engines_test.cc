@@ -48,7 +48,7 @@ TEST(Engines, AreSaidToBeUnreachableWithinSeconds) {
 
 TEST(Engines, NeverShowASecretThatStandsInAnAddress) {
   const ScratchFolder scratch;
-  for (const std::string user : {"me:hidden", "hidden", "me:hid@hidden"}) {
+  for (const std::string user : {"me:hidden", "hidden", "me:hid@hidden", "me:hid,hidden"}) {
     const auto queue = OpenQueue({.url = "nats://" + user + "@a:4222,nats://" + user + "@b:4222"}, scratch.path());
     ASSERT_FALSE(queue.ok());
     EXPECT_THAT(MessageOf(queue.status()), AllOf(HasSubstr("[queue]"), Not(HasSubstr("hid"))));

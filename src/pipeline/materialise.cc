@@ -155,6 +155,14 @@ std::string ReleaseName(const std::string& generation, const std::vector<Release
   return "r" + Sha256Hex(AsBytes(content)).substr(0, 12);
 }
 
+// What a release of the configured features is made of, with the fingerprint files of all its shards.
+absl::StatusOr<std::vector<Release::Feature>> MaterialiseCurrent(Home& home, const RunControl& control) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<FeatureKey> keys, CurrentFeatures(home));
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<Release::Feature> features, BuildFeatures(home, keys));
+  LIKENESS_RETURN_IF_ERROR(MaterialiseFingerprints(home, features, control).status());
+  return features;
+}
+
 // Records the release, unless it is known; whether it is new.
 absl::StatusOr<bool> RecordRelease(Home& home, Release& release) {
   absl::StatusOr<Release> known = ReadRelease(home.objects(), release.name);
@@ -300,6 +308,16 @@ absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vec
   if (!report) return report;
   LIKENESS_ASSIGN_OR_RETURN(report->switched, SwitchRelease(home, report->release.name));
   return report;
+}
+
+absl::StatusOr<std::optional<IndexReport>> CreateCurrentRelease(Home& home, const RunControl& control) {
+  LIKENESS_ASSIGN_OR_RETURN(const auto features, MaterialiseCurrent(home, control));
+  return CreateRelease(home, features, control);
+}
+
+absl::StatusOr<std::optional<IndexReport>> BuildCurrentIndex(Home& home, const RunControl& control) {
+  LIKENESS_ASSIGN_OR_RETURN(const auto features, MaterialiseCurrent(home, control));
+  return BuildIndex(home, features, control);
 }
 
 }  // namespace likeness

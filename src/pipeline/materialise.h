@@ -53,4 +53,9 @@ absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::
 absl::StatusOr<std::optional<IndexReport>> BuildIndex(Home& home, const std::vector<Release::Feature>& features,
                                                       const RunControl& control, const Clock& clock = Clock::System());
 
+// Both from the sealed shards of the configured features on: BuildFeatures, MaterialiseFingerprints (a binarizer that
+// was just trained anew needs its fingerprints first; otherwise there is nothing to do), and the release.
+absl::StatusOr<std::optional<IndexReport>> CreateCurrentRelease(Home& home, const RunControl& control);
+absl::StatusOr<std::optional<IndexReport>> BuildCurrentIndex(Home& home, const RunControl& control);
+
 }  // namespace likeness

@@ -300,6 +300,26 @@ TEST(Config, NamesTheKeyTheValueAndWhatToDo) {
   }
 }
 
+TEST(Config, NeverShowsASecretOfAnAddress) {
+  const std::pair<const char*, const char*> bad[] = {
+      {"[catalog]\nurl = \"mysql://me:s3cret@host/shop?password=s3cret\"",
+       "is 'mysql://...@host/shop': must be an address"},
+      {"[queue]\nurl = \"http://s3cret@host:4222\"", "is 'http://...@host:4222': must be an address"},
+      {"[queue]\nurl = \"amqp://me:a,s3cret@a,amqp://me:s3cret,b@b\"", "is 'amqp://...@b'"},
+      {"[queue]\nurl = [\"nats://me:s3cret@host\"]", "\"queue.url\" is no text: must be an address"},
+      {"[objects]\nendpoint = \"ftp://host#s3cret\"", "is 'ftp://host': must be an address like http://"},
+      {"[catalog]\nurl = \"host=a password=s3cret\"", "is '...': must be an address like postgresql://"},
+      {"[catalog]\nurl = \"shop\"", "is 'shop': must be an address like postgresql://"},
+      {"[queue]\npassword = \"s3cret\"", "unknown key \"queue.password\""},
+      {"[catalog]\nurl = \"postgresql://me:s3cret@host", "line 2"},
+  };
+  for (const auto& [toml, sentence] : bad) {
+    const auto config = ParseConfig(toml);
+    ASSERT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument) << toml;
+    EXPECT_THAT(MessageOf(config.status()), testing::AllOf(HasSubstr(sentence), testing::Not(HasSubstr("s3cret"))));
+  }
+}
+
 TEST(HomeTest, AMissingHomeSaysHowToMakeOne) {
   const auto path = std::filesystem::path(testing::TempDir()) / "likeness_no_such_home";
   const auto home = Home::Open(path, false);

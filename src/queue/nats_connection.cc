@@ -51,6 +51,14 @@ absl::Status CheckOptions(const NatsOptions& options) {
   return absl::OkStatus();
 }
 
+std::string WhatToCorrect(const NatsOptions& options) {
+  if (!options.credentials_file.empty())
+    return "put the right ones into the credentials file " + options.credentials_file;
+  if (!options.token.empty()) return "correct the token in the token file";
+  if (!options.user.empty()) return "correct the user \"" + options.user + "\" and the password in the password file";
+  return "give a user and a password file, a token file, or a credentials file";
+}
+
 }  // namespace
 
 bool NatsResult::Passing() const {
@@ -120,8 +128,7 @@ absl::StatusOr<std::unique_ptr<NatsConnection>> NatsConnection::Open(const NatsO
       break;
     case NATS_CONNECTION_AUTH_FAILED:
       return absl::FailedPreconditionError("NATS at " + connection->servers_ +
-                                           " refuses the credentials: correct the user and password, the token or the "
-                                           "credentials file");
+                                           " refuses the credentials: " + WhatToCorrect(options));
     case NATS_SSL_ERROR:
     case NATS_SECURE_CONNECTION_REQUIRED:
     case NATS_SECURE_CONNECTION_WANTED:

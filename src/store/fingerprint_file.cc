@@ -8,6 +8,7 @@
 #include <rocksdb/table.h>
 #include <rocksdb/table_properties.h>
 
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 #include <exception>
@@ -32,7 +33,8 @@ absl::Status FromRocks(const rocksdb::Status& status, const std::filesystem::pat
   if (status.IsNotFound() || status.IsPathNotFound()) return absl::NotFoundError(message);
   if (status.IsCorruption() || status.IsInvalidArgument()) return absl::DataLossError(message);
   if (status.IsNotSupported()) return absl::UnimplementedError(message);
-  if (status.IsNoSpace() || status.IsMemoryLimit()) return absl::ResourceExhaustedError(message);
+  if (status.IsNoSpace()) return ErrnoStatus(ENOSPC, "cannot write " + path.string());
+  if (status.IsMemoryLimit()) return absl::ResourceExhaustedError(message);
   if (status.IsIOError() || status.IsBusy() || status.IsTryAgain()) return absl::UnavailableError(message);
   return absl::InternalError(message);
 }

@@ -53,21 +53,75 @@ export function rgb(hue, saturation, light) {
 }
 
 // A disc on a ground, both of one hue: enough for an eye, and for a test, to tell pictures apart.
-export function discs(hue, width, height) {
+export const discs = (hue, width, height) => png(width, height, discPixel(hue, width, height));
+
+function discPixel(hue, width, height) {
   const ground = rgb(hue, 0.45, 0.82);
   const disc = rgb((hue + 18) % 360, 0.55, 0.45);
   const cx = width * (0.35 + 0.3 * ((hue * 7) % 10) / 10);
   const cy = height * (0.35 + 0.3 * ((hue * 3) % 10) / 10);
   const r2 = (Math.min(width, height) * 0.32) ** 2;
-  return png(width, height, (x, y) => ((x - cx) ** 2 + (y - cy) ** 2 < r2 ? disc : ground));
+  return (x, y) => ((x - cx) ** 2 + (y - cy) ** 2 < r2 ? disc : ground);
 }
+
+// (x, y) -> (a x + b y + left, c x + d y + top), as the API writes it.
+export const inverse = ([a, b, left, c, d, top]) => {
+  const area = a * d - b * c;
+  return [d / area, -b / area, (b * top - d * left) / area, -c / area, a / area, (c * left - a * top) / area];
+};
+const moved = ([a, b, left, c, d, top], [x, y]) => [a * x + b * y + left, c * x + d * y + top];
+
+// The part of the convex polygon that lies within width x height.
+function clipped(polygon, width, height) {
+  const edges = [([x]) => x, ([x]) => width - x, ([, y]) => y, ([, y]) => height - y];
+  for (const inside of edges) {
+    polygon = polygon.flatMap((point, i) => {
+      const before = polygon[(i + polygon.length - 1) % polygon.length];
+      const [from, to] = [inside(before), inside(point)];
+      const cut = from / (from - to);
+      const crossing = [before[0] + cut * (point[0] - before[0]), before[1] + cut * (point[1] - before[1])];
+      return [...(from < 0 !== to < 0 ? [crossing] : []), ...(to >= 0 ? [point] : [])];
+    });
+  }
+  return polygon;
+}
+const cornersOf = ({width, height}) => [[0, 0], [width, 0], [width, height], [0, height]];
+const areaOf = (polygon) => Math.abs(polygon.reduce((sum, [x, y], i) => sum + x * polygon[(i + 1) % polygon.length][1] - y * polygon[(i + 1) % polygon.length][0], 0)) / 2;
+
+// What a server says of a picture `first` that lies upon `second` by that transform.
+export function evidence(transform, first, second, verdict) {
+  const [a, b, , c, d] = transform;
+  const region = clipped(cornersOf(first).map((point) => moved(transform, point)), second.width, second.height);
+  const back = inverse(transform);
+  const mirrored = a * d - b * c < 0;
+  const same = verdict === 'same';
+  return {
+    hash_distance: same ? 14 : 66, hash_form: 'as_is', pairs: same ? 212 : 31, inliers: same ? 148 : 9, transform,
+    query_region: region.map((point) => moved(back, point)), document_region: region,
+    query_coverage: Math.min(1, areaOf(region.map((point) => moved(back, point))) / (first.width * first.height)),
+    document_coverage: Math.min(1, areaOf(region) / (second.width * second.height)),
+    mirrored, turned: Math.atan2(c, mirrored ? -a : a) * 180 / Math.PI, scale: Math.sqrt(Math.abs(a * d - b * c)),
+    pixels: {correlation: same ? 0.97 : 0.31, agreeing: same ? 0.95 : 0.22, blocks: 61, color_difference: same ? 2.1 : 14.5},
+  };
+}
+
+// How a made picture of w x h was altered: [what, width, height, transform, verdict].
+const kAltered = [
+  ['scaled', (w, h) => [w / 2, h / 2, [0.5, 0, 0, 0, 0.5, 0], 'same']],
+  ['cropped', (w, h) => [Math.round(w * 0.6), Math.round(h * 0.7), [1, 0, -Math.round(w * 0.2), 0, 1, -Math.round(h * 0.15)], 'same']],
+  ['mirrored', (w, h) => [w, h, [-1, 0, w, 0, 1, 0], 'same']],
+  ['turned', (w, h) => [h, w, [0, -1, h, 1, 0, 0], 'same']],
+  ['framed', (w, h) => [w + 80, h + 80, [1, 0, 40, 0, 1, 40], 'same']],
+  ['alike', (w, h) => [w, h, [0.9, 0, 20, 0, 0.9, 10], 'similar']],
+];
 
 const kShapes = [[480, 640], [640, 480], [600, 600], [450, 800], [800, 500], [640, 640]];
 const kNouns = ['kite', 'lamp', 'boat', 'chair', 'leaf', 'stone', 'bottle', 'shoe'];
 const kColors = ['red', 'amber', 'olive', 'green', 'teal', 'blue', 'violet', 'rose'];
 
-// `n` pictures made in code.
-export function madeCollection(n) {
+// `n` pictures made in code. Of each of the first `groups`, up to six altered ones are there too: collection.groups has
+// {first, altered: [{item, transform, verdict}]}.
+export function madeCollection(n, groups = 0) {
   const items = Array.from({length: n}, (_, i) => {
     const [width, height] = kShapes[(i * 7 + (i >> 3)) % kShapes.length];
     const hue = (i * 137.5) % 360;
@@ -78,6 +132,13 @@ export function madeCollection(n) {
             pins: [{pin: `pin-${i}`, board: noun, board_title: title, user: i % 3 ? 'ann' : '', description,
                     link: i % 2 ? `https://example.org/${i}` : ''}]};
   });
+  const twins = items.slice(0, groups).map((first, i) => ({first, altered: kAltered.slice(0, 1 + (i * 5) % kAltered.length).map(([name, alter]) => {
+    const [width, height, transform, verdict] = alter(first.width, first.height);
+    const item = {...first, width: Math.round(width), height: Math.round(height), signature: md5(`${name} ${i}`), source: `made/${name}/${i}.png`, from: {first, transform, verdict},
+                  pins: [{...first.pins[0], pin: `pin-${name}-${i}`, description: `${name} ${first.pins[0].description || 'picture'}`}]};
+    items.push(item);
+    return {item, transform, verdict};
+  })}));
   if (n > 5) {  // what hostile pins look like
     items[5].pins[0].description = 'red <img src=x onerror="window.pwned=1"><b>bold</b> hostile';
     items[5].pins[0].link = 'javascript:window.pwned=2';
@@ -85,14 +146,23 @@ export function madeCollection(n) {
   // Thumbnails are drawn at a third of what was asked: right in shape, and quick where no picture is looked at closely.
   const drawn = new Map();
   return collection(items, (item, asked) => {
-    const longest = asked / 3;
+    const longest = asked / (item.from || groups ? 1 : 3);
     const key = `${item.signature} ${longest}`;
     if (!drawn.has(key)) drawn.set(key, draw(item, longest));
     if (drawn.size > 2000) drawn.delete(drawn.keys().next().value);
     return drawn.get(key) ?? draw(item, longest);
-  });
+  }, twins);
   function draw(item, longest) {
     const scale = Math.min(1, longest / Math.max(item.width, item.height));
+    if (item.from) {
+      const {first, transform, verdict} = item.from;
+      const back = inverse(transform);
+      const pixel = discPixel(first.hue + (verdict === 'same' ? 0 : 25), first.width, first.height);
+      return png(Math.round(item.width * scale), Math.round(item.height * scale), (x, y) => {
+        const [u, v] = moved(back, [x / scale, y / scale]);
+        return u < 0 || v < 0 || u > first.width || v > first.height ? [245, 240, 230] : pixel(u, v);
+      });
+    }
     return discs(item.hue, Math.round(item.width * scale), Math.round(item.height * scale));
   }
 }
@@ -130,12 +200,12 @@ export function folderCollection(folder, most = 5000) {
 }
 
 // Made pictures are named by their number, since 50,000 would take long to draw; once drawn, their MD5 finds them too.
-function collection(items, draw) {
+function collection(items, draw, groups = []) {
   const bySignature = new Map(items.map((item) => [item.signature, item]));
   const bytes = (item, longest) => {
     const drawn = draw(item, longest);
     if (longest === Infinity) bySignature.set(md5(drawn), item);
     return drawn;
   };
-  return {items, bytes, find: (signature) => bySignature.get(signature) ?? null};
+  return {items, bytes, groups, find: (signature) => bySignature.get(signature) ?? null};
 }

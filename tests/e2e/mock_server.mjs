@@ -2,12 +2,12 @@
 // 50,000 pictures, and with every fault. Search compares hues, or folders for real pictures: plausible, not clever.
 // Thumbnails are PNG where the real server makes JPEG.
 //
-// By hand: node mock_server.mjs [--port N] [--images N | --folder DIR] [--token TOKEN]
+// By hand: node mock_server.mjs [--port N] [--images N [--groups N] | --folder DIR] [--token TOKEN]
 
 import {createServer} from 'node:http';
 import {readFile} from 'node:fs/promises';
 import {pathToFileURL} from 'node:url';
-import {folderCollection, madeCollection, md5, pictureSize, rgb} from './mock_pictures.mjs';
+import {evidence, folderCollection, inverse, madeCollection, md5, pictureSize, rgb} from './mock_pictures.mjs';
 
 const kWeb = new URL('../../web/', import.meta.url);
 const kTypes = {css: 'text/css; charset=utf-8', js: 'text/javascript; charset=utf-8', svg: 'image/svg+xml', html: 'text/html; charset=utf-8'};
@@ -191,10 +191,36 @@ function status(collection) {
   };
 }
 
+// Near-duplicates: those that the collection was made with.
+function matchesOf(collection, item) {
+  const group = collection.groups.find((one) => one.first === item);
+  const own = item.from && {item: item.from.first, transform: null, verdict: item.from.verdict};
+  return (group ? group.altered : own ? [own] : []).map((one) => {
+    const transform = one.transform ?? inverse(item.from.transform);
+    const {signature, width, height, source, pins} = one.item;
+    return {signature, width, height, verdict: one.verdict, score: one.verdict === 'same' ? 0.97 : 0.12, source, pins, evidence: evidence(transform, item, one.item, one.verdict)};
+  });
+}
+function duplicates(collection, item, asked) {
+  return {release: 'mock', query: asked, matches: item ? matchesOf(collection, item) : [], verified: 40, compared: 12, unreadable: 0, ms: {decode: 3.1, total: 41.5}};
+}
+
+function clusters(collection, url) {
+  const offset = integer(url.searchParams.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER, 0);
+  const limit = integer(url.searchParams.get('limit'), 'limit', 1, 1000, 100);
+  if (collection.groups === null) throw new Fault(409, 'failed_precondition', 'Nobody has looked for the duplicates of this release yet: run `likeness duplicates`.');
+  return {release: 'mock', images: collection.items.length, total: collection.groups.length, offset,
+          clusters: collection.groups.slice(offset, offset + limit).map(({first}) => {
+            const {signature, width, height, source, pins} = first;
+            return {image: {signature, width, height, source, pins}, matches: matchesOf(collection, first)};
+          })};
+}
+
 const kRoutes = [
   ['GET', /^\/$/, 'page'], ['GET', /^\/assets\/([a-z][a-z0-9_-]*\.(?:css|js|svg))$/, 'asset'], ['GET', /^\/healthz$/, 'health'], ['GET', /^\/metrics$/, 'metrics'],
   ['POST', /^\/v1\/search$/, 'search'], ['GET', /^\/v1\/images$/, 'images'], ['GET', /^\/v1\/images\/([^/]+)$/, 'image'],
   ['GET', /^\/v1\/images\/([^/]+)\/colors$/, 'colors'], ['GET', /^\/v1\/images\/([^/]+)\/pixels$/, 'pixels'], ['GET', /^\/v1\/images\/([^/]+)\/thumbnail$/, 'thumbnail'],
+  ['GET', /^\/v1\/images\/([^/]+)\/duplicates$/, 'duplicates'], ['GET', /^\/v1\/duplicates$/, 'clusters'], ['POST', /^\/v1\/duplicates$/, 'duplicatesOf'],
   ['GET', /^\/v1\/boards$/, 'boards'], ['GET', /^\/v1\/status$/, 'status'],
 ];
 
@@ -214,7 +240,7 @@ async function answer(collection, token, request) {
   const url = new URL(request.url, 'http://localhost');
   const here = kRoutes.map(([method, path, name]) => ({method, name, match: path.exec(url.pathname)})).filter((route) => route.match);
   if (here.length === 0) throw new Fault(404, 'not_found', `There is nothing at ${url.pathname}.`);
-  const {name, match, method} = here[0];
+  const {name, match, method} = here.find((route) => route.method === request.method) ?? here[0];
   if (token && /^\/(v1|metrics)/.test(url.pathname) && request.headers.authorization !== `Bearer ${token}`) {
     throw new Fault(401, 'unauthenticated', 'This server wants a token.', {'WWW-Authenticate': 'Bearer'});
   }
@@ -246,6 +272,16 @@ async function answer(collection, token, request) {
       const {signature, width, height, format, source, bytes, pins} = one();
       return json({signature, width, height, format, bytes, epoch: '2025-06-01', source, pins, features: [{feature: 'deep.mock', version: '000001'}]});
     }
+    case 'clusters': return json(clusters(collection, url));
+    case 'duplicates': { const item = one(); return json(duplicates(collection, item, {signature: item.signature, width: item.width, height: item.height})); }
+    case 'duplicatesOf': {
+      const {bytes, options} = readQuery(request, url, await readBody(request));
+      for (const name of Object.keys(options)) if (options[name]) throw bad(`There is no parameter ${name}.`);
+      const size = bytes && pictureSize(bytes);
+      if (!size) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
+      const item = collection.find(md5(bytes));
+      return json(duplicates(collection, item, {signature: md5(bytes), width: size.width, height: size.height}));
+    }
     case 'colors': return json({colors: palette(one())});
     case 'pixels': { const item = one(); return picture(collection.bytes(item, Infinity), item.format); }
     case 'thumbnail': { const item = one(); return picture(collection.bytes(item, integer(url.searchParams.get('size'), 'size', 64, 1024, 256)), item.format); }
@@ -275,7 +311,7 @@ export async function startMock({collection = madeCollection(300), token = '', p
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const option = (name, fallback) => { const at = process.argv.indexOf(`--${name}`); return at > 0 ? process.argv[at + 1] : fallback; };
   const folder = option('folder', '');
-  const collection = folder ? folderCollection(folder) : madeCollection(Number(option('images', '300')));
+  const collection = folder ? folderCollection(folder) : madeCollection(Number(option('images', '300')), Number(option('groups', '0')));
   const {url} = await startMock({collection, token: option('token', ''), port: Number(option('port', '8485'))});
   console.log(url);
 }

@@ -12,6 +12,7 @@
 #include "engines/queue_cost.h"
 #include "queue/nats_queue.h"
 #include "support/engines.h"
+#include "support/nats_server.h"
 #include "support/scratch_folder.h"
 
 namespace likeness {
@@ -207,47 +208,6 @@ TEST(NatsQueue, APullDoesNotGrowWithWhatWaits) {
   Servers().Drop(name + "large");
 }
 
-// A NATS server of the test's own on loopback.
-class OwnServer {
- public:
-  explicit OwnServer(const std::string& configuration) {
-    const int probe = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ::bind(probe, reinterpret_cast<sockaddr*>(&address), size);
-    ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size);
-    ::close(probe);
-    port_ = ntohs(address.sin_port);
-    const std::string file = (folder_.path() / "server.conf").string();
-    std::ofstream(file) << "listen: 127.0.0.1:" << port_ << "\n" << configuration << "\n";
-    process_ = ::fork();
-    if (process_ == 0) {
-      ::dup2(::open("/dev/null", O_WRONLY), STDERR_FILENO);
-      ::execlp("nats-server", "nats-server", "-c", file.c_str(), nullptr);
-      ::_exit(127);
-    }
-    for (int i = 0; i < 200; ++i) {
-      const int client = ::socket(AF_INET, SOCK_STREAM, 0);
-      const bool up = ::connect(client, reinterpret_cast<sockaddr*>(&address), size) == 0;
-      ::close(client);
-      if (up) break;
-      std::this_thread::sleep_for(milliseconds(20));
-    }
-  }
-  ~OwnServer() {
-    ::kill(process_, SIGKILL);
-    ::waitpid(process_, nullptr, 0);
-  }
-  std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
-
- private:
-  ScratchFolder folder_;
-  int port_ = 0;
-  pid_t process_ = -1;
-};
-
 // Opens, and holds it to five seconds.
 absl::Status OpenWithin(NatsOptions options) {
   const Stopwatch watch;
@@ -282,7 +242,7 @@ TEST(NatsQueueOpen, SaysWhatToDoWhereNobodyAnswers) {
 }
 
 TEST(NatsQueueOpen, SaysWhatToDoWithoutJetStream) {
-  const OwnServer server("");
+  const OwnNatsServer server("");
   NatsOptions options;
   options.urls = {server.url()};
   EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "JetStream is off"));
@@ -290,7 +250,7 @@ TEST(NatsQueueOpen, SaysWhatToDoWithoutJetStream) {
 
 TEST(NatsQueueOpen, SaysWhatToDoWithTooFewServers) {
   const ScratchFolder folder;
-  const OwnServer server("jetstream { store_dir: \"" + folder.path().string() + "\" }");
+  const OwnNatsServer server("jetstream { store_dir: \"" + folder.path().string() + "\" }");
   NatsOptions options;
   options.urls = {server.url()};
   EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "too few NATS servers for 3"));
@@ -303,7 +263,7 @@ TEST(NatsQueueOpen, SaysWhatToDoWithWrongCredentials) {
   const ScratchFolder folder;
   const std::string jetstream = "jetstream { store_dir: \"" + folder.path().string() + "\" }\n";
   {
-    const OwnServer server(jetstream + "authorization { user: likeness, password: \"r1ght-s3cret\" }");
+    const OwnNatsServer server(jetstream + "authorization { user: likeness, password: \"r1ght-s3cret\" }");
     NatsOptions options;
     options.urls = {server.url()};
     options.replicas = 1;
@@ -317,7 +277,7 @@ TEST(NatsQueueOpen, SaysWhatToDoWithWrongCredentials) {
     options.credentials_file = (folder.path() / "missing.creds").string();
     EXPECT_THAT(OpenWithin(options), Fails(absl::StatusCode::kFailedPrecondition, "missing.creds"));
   }
-  const OwnServer server(jetstream + "authorization { token: \"r1ght-s3cret\" }");
+  const OwnNatsServer server(jetstream + "authorization { token: \"r1ght-s3cret\" }");
   NatsOptions options;
   options.urls = {server.url()};
   options.replicas = 1;

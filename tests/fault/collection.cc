@@ -32,13 +32,19 @@ class FixedClock final : public Clock {
   std::chrono::system_clock::time_point Now() const override { return Epoch::Parse("2026-11-22")->day(); }
 };
 
+// Whether the worker holds a chunk now.
+bool Holds(Home& home, const Process& worker) {
+  const std::string name = "." + std::to_string(worker.id()) + ".";
+  const auto flying = home.queue().InFlight(100);
+  return flying.ok() && std::ranges::any_of(*flying, [&](const TaskInFlight& task) {
+           return task.worker.find(name) != std::string::npos;
+         });
+}
+
 // Waits until the worker holds a chunk. False when it has ended: the queue is empty.
 bool AwaitLease(Home& home, Process& worker) {
-  const std::string name = "." + std::to_string(worker.id()) + ".";
-  const auto holds = [&](const TaskInFlight& task) { return task.worker.find(name) != std::string::npos; };
   while (worker.Running()) {
-    const auto flying = home.queue().InFlight(100);
-    if (flying.ok() && std::ranges::any_of(*flying, holds)) return true;
+    if (Holds(home, worker)) return true;
     std::this_thread::sleep_for(milliseconds(5));
   }
   return false;
@@ -189,8 +195,13 @@ int KillWorkers(Home& home, size_t workers, int kills, uint64_t seed) {
   while (landed < kills) {
     auto& victim = running[random.Below(workers)];
     if (!AwaitLease(home, *victim)) break;
-    // Somewhere in this chunk, or in one of the next.
+    // Somewhere in this chunk, or in one of the next. Who is stopped cannot give a chunk back while it is looked for.
     std::this_thread::sleep_for(milliseconds(static_cast<int64_t>(random.Below(300))));
+    victim->Signal(SIGSTOP);
+    if (!victim->Running() || !Holds(home, *victim)) {
+      victim->Signal(SIGCONT);
+      continue;
+    }
     victim->Signal(SIGKILL);
     landed += victim->Wait() == -SIGKILL;
     victim = StartWorker(home.path());

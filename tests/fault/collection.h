@@ -71,7 +71,7 @@ std::map<std::string, std::string> Undisturbed(const std::filesystem::path& path
                                                const std::vector<std::filesystem::path>& pictures,
                                                CollectionOptions options);
 
-// kill -9 of one of `workers` workers, each at a random moment after it has taken a chunk, until so many kills have
+// kill -9 of one of `workers` workers, each at a random moment at which it holds a chunk, until so many kills have
 // landed or the queue is empty; then waits until the workers have emptied it. Returns how many landed.
 int KillWorkers(Home& home, size_t workers, int kills, uint64_t seed);
 
