@@ -42,6 +42,7 @@ struct Program {
 void AddAddCommand(Program& program);
 void AddCostCommand(Program& program);
 void AddEvalCommand(Program& program);
+void AddEvalDuplicates(Program& program, CLI::App* eval);
 void AddFeaturesCommand(Program& program);
 void AddFingerprintCommand(Program& program);
 void AddIndexCommand(Program& program);

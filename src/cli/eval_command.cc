@@ -130,6 +130,7 @@ void AddEvalCommand(Program& program) {
   CLI::App* eval = program.Add("eval", "Judge search on labelled pictures", nullptr);
   eval->require_subcommand(1);
   AddColor(program, eval);
+  AddEvalDuplicates(program, eval);
   auto flags = std::make_shared<RelevanceFlags>();
   CLI::App* command = program.Add(
       "relevance", "Leave-one-out: do pictures of one label find each other?",

@@ -125,11 +125,11 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
     }
     ++answer.compared;
     DuplicateJudgement judgement = JudgeDuplicate(query, candidate.stored.document, candidate.alignments, *thumbnail);
-    if (judgement.verdict == DuplicateVerdict::kDifferent) continue;
+    if (judgement.verdict == DuplicateVerdict::kDifferent && !options.keep_different) continue;
     answer.matches.push_back({candidate.document, judgement.verdict, judgement.score, std::move(judgement.evidence)});
   }
   std::ranges::sort(answer.matches, {}, [](const DuplicateMatch& match) {
-    return std::tuple(match.verdict != DuplicateVerdict::kSame, -match.score, match.document);
+    return std::tuple(-static_cast<int>(match.verdict), -match.score, match.document);
   });
   return answer;
 }

@@ -40,14 +40,15 @@ class DuplicateSource {
 struct DuplicateFindOptions {
   size_t most_by_words = 40;  // candidates that are verified, as it is and mirrored each
   size_t most_by_hash = 20;
-  size_t most_compared = 12;  // whose pixels are read
+  size_t most_compared = 12;    // whose pixels are read
+  bool keep_different = false;  // compared documents are all told, DIFFERENT ones too
   VerdictOptions verdict;
 };
 
 struct DuplicateMatch {
   uint64_t document = 0;
-  DuplicateVerdict verdict = DuplicateVerdict::kSimilar;  // never kDifferent
-  float score = 0;                                        // DuplicateJudgement
+  DuplicateVerdict verdict = DuplicateVerdict::kSimilar;
+  float score = 0;  // DuplicateJudgement
   DuplicateEvidence evidence;
 };
 

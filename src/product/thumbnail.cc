@@ -14,6 +14,9 @@ constexpr int kBlock = 8;              // samples on a side
 constexpr size_t kFewestOfBlock = 32;  // samples that a block must have
 constexpr float kPlainBlock = 5;       // standard deviation of luma below which there is nothing to see
 constexpr float kBlockAgrees = 0.8f;   // correlation
+constexpr float kSameLuma = 14, kSameColor = 9;  // by which the means of two blocks may differ
+constexpr float kSurroundings = 6;      // samples across that a sample is compared with
+constexpr float kFaint = 6;             // luma; what stands out by much more counts hardly more
 constexpr int kRefinements = 5;
 constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
 
@@ -165,19 +168,94 @@ float FarthestMove(FrameSize frame, const Affine& from, const Affine& to) {
   return most;
 }
 
+// What the samples of both pictures say.
+struct Looked {
+  std::vector<std::array<float, Thumbnail::kChannels>> query, document;
+};
+
+// A line from the query's luma to the document's that samples far from it, and blown out ones, do not move much.
+struct Tone {
+  float gain = 1, offset = 0;
+};
+
+bool BlownOut(float luma) { return luma < 6 || luma > 249; }
+
+Tone FitTone(const Looked& looked) {
+  Tone tone;
+  for (int round = 0; round < 4; ++round) {
+    double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+    for (size_t i = 0; i < looked.query.size(); ++i) {
+      const float q = looked.query[i][0], d = looked.document[i][0];
+      double weight = BlownOut(q) || BlownOut(d) ? 0.05 : 1;
+      if (round > 0) {
+        const double residual = (d - tone.gain * q - tone.offset) / 12;
+        weight /= 1 + residual * residual;
+      }
+      n += weight, x += weight * q, y += weight * d, xx += weight * q * q, xy += weight * q * d;
+    }
+    const double variance = xx / n - x / n * (x / n);
+    if (!(n > 1) || variance < 1) return tone;
+    tone.gain = static_cast<float>(std::clamp((xy / n - x / n * (y / n)) / variance, 0.2, 5.0));
+    tone.offset = static_cast<float>(y / n - tone.gain * x / n);
+  }
+  return tone;
+}
+
+float TonedShare(const Looked& looked, const Grid& grid, const Tone& tone) {
+  struct Sum {
+    float n = 0, luma = 0, blue = 0, red = 0;
+  };
+  std::vector<Sum> sums(static_cast<size_t>(grid.blocks));
+  for (size_t i = 0; i < grid.samples.size(); ++i) {
+    const auto &q = looked.query[i], &d = looked.document[i];
+    Sum& sum = sums[static_cast<size_t>(grid.samples[i].block)];
+    sum.n += 1;
+    if (!BlownOut(q[0]) && !BlownOut(d[0])) sum.luma += d[0] - tone.gain * q[0] - tone.offset;
+    sum.blue += d[1] - tone.gain * q[1];
+    sum.red += d[2] - tone.gain * q[2];
+  }
+  float blocks = 0, toned = 0;
+  for (const Sum& sum : sums) {
+    if (sum.n < static_cast<float>(kFewestOfBlock)) continue;
+    blocks += sum.n;
+    const float color = std::hypot(sum.blue, sum.red);
+    if (std::abs(sum.luma) <= kSameLuma * sum.n && color <= kSameColor * sum.n) toned += sum.n;
+  }
+  return blocks > 0 ? toned / blocks : 0;
+}
+
 void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, const Affine& back,
            PixelAgreement& result) {
   const float width = grid.spacing * ScaleOf(back);
   std::vector<Moments> blocks(static_cast<size_t>(grid.blocks));
   Moments all;
   double color = 0;
+  Looked looked;
+  looked.query.reserve(grid.samples.size());
+  looked.document.reserve(grid.samples.size());
   for (const Sample& sample : grid.samples) {
     const auto q = query.At(back(sample.at), width), d = document.At(sample.at, grid.spacing);
     all.Add(q[0], d[0]);
     blocks[static_cast<size_t>(sample.block)].Add(q[0], d[0]);
     color += std::hypot(q[1] - d[1], q[2] - d[2]);
+    looked.query.push_back(q);
+    looked.document.push_back(d);
   }
   if (all.n < 16) return;
+  const Tone tone = FitTone(looked);
+  result.toned = TonedShare(looked, grid, tone);
+  double product = 0, of_query = 0, of_document = 0;
+  for (size_t i = 0; i < grid.samples.size(); ++i) {
+    const Point at = grid.samples[i].at;
+    const auto faint = [](float v) { return v / (std::abs(v) + kFaint); };
+    const float q =
+        faint(tone.gain * (looked.query[i][0] - query.LumaAt(back(at), kSurroundings * width)));
+    const float d = faint(looked.document[i][0] - document.LumaAt(at, kSurroundings * grid.spacing));
+    product += q * d, of_query += q * q, of_document += d * d;
+  }
+  if (of_query * of_document > 1e-9) {
+    result.detail = static_cast<float>(product / std::sqrt(of_query * of_document));
+  }
   double weights = 0, agreeing = 0, correlations = 0;
   for (const Moments& block : blocks) {
     if (block.n < kFewestOfBlock) continue;

@@ -55,6 +55,8 @@ struct PixelAgreement {
   float correlation = 0;        // of luma, over all that both show, in [-1, 1]
   float agreeing = 0;           // share of the blocks with anything to see whose luma agrees, in [0, 1]
   float block_correlation = 0;  // mean of the correlations of those blocks
+  float detail = 0;             // correlation of what stands out from its surroundings, strong and faint alike
+  float toned = 0;              // share of all blocks whose brightness and color one change of both explains
   size_t blocks = 0;            // blocks with anything to see
   float color_difference = 0;   // mean difference of color, of luma's range of 255
   float contrast = 0;           // standard deviation of luma, the smaller of the two, 0..128
