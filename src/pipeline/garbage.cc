@@ -93,6 +93,7 @@ void Judge(const std::vector<ObjectInfo>& objects, const Needed& needed, Garbage
     switch (key->kind) {
       case ObjectKey::Kind::kFingerprints:
       case ObjectKey::Kind::kSegment:
+      case ObjectKey::Kind::kMetadata:
         goes = !needed.generations.contains(key->release);
         break;
       case ObjectKey::Kind::kBinarizer:

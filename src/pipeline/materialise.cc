@@ -14,6 +14,7 @@
 #include "index/segment_writer.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
+#include "pipeline/metadata.h"
 #include "pipeline/releases.h"
 #include "pipeline/shards.h"
 #include "store/feature_shard.h"
@@ -151,7 +152,10 @@ std::string IsoTime(std::chrono::system_clock::time_point time) {
 // A name that says what is in the release: equal content, equal name.
 std::string ReleaseName(const std::string& generation, const std::vector<Release::Shard>& shards) {
   std::string content = generation;
-  for (const Release::Shard& shard : shards) content += "\n" + shard.id.ToString() + " " + std::to_string(shard.images);
+  for (const Release::Shard& shard : shards) {
+    content += "\n" + shard.id.ToString() + " " + std::to_string(shard.images);
+    if (!shard.metadata.empty()) content += " " + shard.metadata;
+  }
   return "r" + Sha256Hex(AsBytes(content)).substr(0, 12);
 }
 
@@ -290,7 +294,8 @@ absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::
       ++report.built.shards;
       report.built.images += images;
     }
-    report.release.shards.push_back({shard, images});
+    LIKENESS_ASSIGN_OR_RETURN(std::string metadata, SealShardMetadata(home, generation, shard));
+    report.release.shards.push_back({shard, images, std::move(metadata)});
   }
   control.progress("index", shards.size(), shards.size());
   if (report.release.shards.empty()) {

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "index/segment.h"
 #include "pipeline/materialise.h"
+#include "pipeline/metadata.h"
 #include "store/object_keys.h"
 
 namespace likeness {
@@ -35,12 +36,14 @@ absl::StatusOr<std::shared_ptr<const Segment>> OpenVerifiedSegment(ObjectStore& 
 
 absl::StatusOr<std::shared_ptr<const Snapshot>> OpenSnapshot(Home& home, const Release& release) {
   const std::string generation = GenerationOf(release.features);
-  std::vector<std::shared_ptr<const Segment>> segments;
+  std::vector<std::shared_ptr<const Segment>> segments, metadata;
   for (const Release::Shard& shard : release.shards) {
     LIKENESS_ASSIGN_OR_RETURN(auto segment, OpenSegment(home.objects(), generation, shard.id));
+    LIKENESS_ASSIGN_OR_RETURN(auto facts, OpenShardMetadata(home.objects(), generation, shard, *segment));
+    metadata.push_back(std::move(facts));
     segments.push_back(std::move(segment));
   }
-  return std::make_shared<const Snapshot>(release.name, std::move(segments));
+  return std::make_shared<const Snapshot>(release.name, std::move(segments), std::move(metadata));
 }
 
 }  // namespace likeness

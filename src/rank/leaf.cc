@@ -210,6 +210,7 @@ LeafAnswer MergeAnswers(std::span<LeafAnswer> answers, size_t k) {
     merged.stats.compared += answer.stats.compared;
     merged.gaps.insert(merged.gaps.end(), answer.gaps.begin(), answer.gaps.end());
     merged.background.Add(answer.background);
+    std::ranges::move(answer.gaps, std::back_inserter(merged.gaps));
   }
   merged.hits = MergeHits(lists, k);
   return merged;

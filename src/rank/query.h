@@ -103,6 +103,7 @@ struct LeafAnswer {
   SearchStats stats;
   std::vector<Coverage::Gap> gaps = {};  // what nobody could look at, and why
   Background background;
+  std::vector<Coverage::Gap> gaps = {};  // documents of `stats` that nobody could look at, and why
 };
 
 }  // namespace likeness

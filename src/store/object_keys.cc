@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::string_view kPart = ".part";
 constexpr std::string_view kSst = ".sst";
+constexpr std::string_view kMetadata = "metadata-";
 
 std::vector<std::string_view> Split(std::string_view key) {
   std::vector<std::string_view> parts;
@@ -78,6 +79,10 @@ std::optional<ObjectKey> Guess(std::string_view text) {
   } else if (root == "indexes" && parts.size() == 5) {
     key.kind = Kind::kSegment;
     if (!release(1) || !shard(2, parts[3])) return std::nullopt;
+    if (parts[4].starts_with(kMetadata)) {
+      key.kind = Kind::kMetadata;
+      key.feature.version = parts[4].substr(kMetadata.size());
+    }
   } else if (root == "releases" && parts.size() == 2) {
     key.kind = Kind::kRelease;
     if (!release(1)) return std::nullopt;
@@ -121,6 +126,11 @@ std::string SegmentKey(std::string_view generation, const ShardId& shard) {
   return "indexes/" + std::string(generation) + "/" + shard.ToString() + "/segment";
 }
 
+std::string MetadataKey(std::string_view generation, const ShardId& shard, std::string_view digest) {
+  return "indexes/" + std::string(generation) + "/" + shard.ToString() + "/" + std::string(kMetadata) +
+         std::string(digest);
+}
+
 std::string ReleaseKey(std::string_view release) { return std::string(kReleasePrefix) + std::string(release); }
 
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest) {
@@ -153,6 +163,8 @@ std::string ObjectKey::ToString() const {
       return FingerprintKey(release, shard);
     case Kind::kSegment:
       return SegmentKey(release, shard);
+    case Kind::kMetadata:
+      return MetadataKey(release, shard, feature.version);
     case Kind::kRelease:
       return ReleaseKey(release);
     case Kind::kBinarizer:

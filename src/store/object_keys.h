@@ -21,6 +21,7 @@ std::string FeaturePartKey(const FeatureKey& feature, const ShardId& shard, uint
 std::string FingerprintKey(std::string_view generation,
                            const ShardId& shard);                           // fingerprints/GENERATION/DATE/SHARD.sst
 std::string SegmentKey(std::string_view generation, const ShardId& shard);  // indexes/GENERATION/DATE/SHARD/segment
+std::string MetadataKey(std::string_view generation, const ShardId& shard, std::string_view digest);
 std::string ReleaseKey(std::string_view release);                           // releases/NAME
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest);  // binarizers/TYPE/DIGEST
 inline constexpr std::string_view kCurrentKey = "CURRENT";
@@ -43,16 +44,17 @@ struct ObjectKey {
     kFeaturePart,
     kFingerprints,
     kSegment,
+    kMetadata,
     kRelease,
     kBinarizer,
     kCurrent
   };
   Kind kind = Kind::kCurrent;
   Signature signature;  // kImage
-  ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment
-  FeatureKey feature;   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version
+  ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment, kMetadata
+  FeatureKey feature;   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version; kMetadata: the digest as version
   uint32_t part = 0;    // kFeaturePart
-  std::string release;  // kRelease; of kFingerprints and kSegment the generation
+  std::string release;  // kRelease; of kFingerprints, kSegment and kMetadata the generation
 
   // Nothing unless one of the functions above builds exactly `key`.
   static std::optional<ObjectKey> Parse(std::string_view key);

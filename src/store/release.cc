@@ -27,6 +27,10 @@ std::optional<std::string> Fault(const Release& release) {
   if (std::ranges::adjacent_find(release.features, not_ascending, &Release::Feature::key) != release.features.end()) {
     return "its features are not sorted and distinct";
   }
+  for (const Release::Shard& shard : release.shards) {
+    const auto digit = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    if (!std::ranges::all_of(shard.metadata, digit)) return "the metadata of a shard has no proper digest";
+  }
   if (std::ranges::adjacent_find(release.shards, not_ascending, &Release::Shard::id) != release.shards.end()) {
     return "its shards are not sorted and distinct";
   }
@@ -101,6 +105,7 @@ absl::StatusOr<std::string> FormatRelease(const Release& release) {
   for (const Release::Shard& shard : release.shards) {
     object["shards"].push_back(
         {{"epoch", shard.id.epoch.ToString()}, {"shard", shard.id.shard}, {"images", shard.images}});
+    if (!shard.metadata.empty()) object["shards"].back()["metadata"] = shard.metadata;
   }
   return object.dump(1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
@@ -123,6 +128,7 @@ absl::StatusOr<Release> ParseRelease(std::string_view text) {
     const uint64_t number = shard.Number("shard");
     if (fault.empty() && (!epoch || number > UINT32_MAX)) fault = "a shard has no proper epoch and number";
     release.shards.push_back({{epoch.value_or(Epoch()), static_cast<uint32_t>(number)}, shard.Number("images")});
+    if (item.contains("metadata")) release.shards.back().metadata = shard.Text("metadata");
   }
   if (fault.empty()) fault = Fault(release).value_or("");
   if (!fault.empty()) return absl::DataLossError("not a release: " + fault);

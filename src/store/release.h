@@ -22,7 +22,8 @@ struct Release {
   };
   struct Shard {
     ShardId id;
-    uint64_t images = 0;  // in its segment
+    uint64_t images = 0;        // in its segment
+    std::string metadata = {};  // digest of what people wrote about them; empty: that is not known
     friend bool operator==(const Shard&, const Shard&) = default;
   };
   std::string name;               // IsReleaseName
