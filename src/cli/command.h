@@ -53,6 +53,7 @@ void AddModelCommand(Program& program);
 void AddPlanCommand(Program& program);
 void AddQueueCommand(Program& program);
 void AddReleaseCommand(Program& program);
+void AddRemoveCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
 void AddShowCommand(Program& program);

@@ -57,8 +57,7 @@ absl::StatusOr<std::string> SealShardMetadata(Home& home, std::string_view gener
   return digest;
 }
 
-absl::StatusOr<std::shared_ptr<const Segment>> OpenShardMetadata(ObjectStore& objects,
-                                                                 std::string_view generation,
+absl::StatusOr<std::shared_ptr<const Segment>> OpenShardMetadata(ObjectStore& objects, std::string_view generation,
                                                                  const Release::Shard& shard, const Segment& segment) {
   if (shard.metadata.empty()) return nullptr;
   const std::string key = MetadataKey(generation, shard.id, shard.metadata);

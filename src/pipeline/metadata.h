@@ -33,8 +33,7 @@ absl::StatusOr<std::vector<std::byte>> MakeMetadata(Catalog& catalog, const Segm
 absl::StatusOr<std::string> SealShardMetadata(Home& home, std::string_view generation, const ShardId& shard);
 
 // Opens the file of a shard of a release for its segment; null where the release has none. Errors: NotFound, DataLoss.
-absl::StatusOr<std::shared_ptr<const Segment>> OpenShardMetadata(ObjectStore& objects,
-                                                                 std::string_view generation,
+absl::StatusOr<std::shared_ptr<const Segment>> OpenShardMetadata(ObjectStore& objects, std::string_view generation,
                                                                  const Release::Shard& shard, const Segment& segment);
 
 }  // namespace likeness

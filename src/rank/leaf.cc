@@ -208,7 +208,6 @@ LeafAnswer MergeAnswers(std::span<LeafAnswer> answers, size_t k) {
     merged.stats.documents += answer.stats.documents;
     merged.stats.scanned += answer.stats.scanned;
     merged.stats.compared += answer.stats.compared;
-    merged.gaps.insert(merged.gaps.end(), answer.gaps.begin(), answer.gaps.end());
     merged.background.Add(answer.background);
     std::ranges::move(answer.gaps, std::back_inserter(merged.gaps));
   }

@@ -101,7 +101,6 @@ constexpr uint64_t BackgroundBound(uint64_t images, uint64_t sample = 1024) {
 struct LeafAnswer {
   std::vector<Hit> hits;  // best first, ties by signature, every image once; at most query.k
   SearchStats stats;
-  std::vector<Coverage::Gap> gaps = {};  // what nobody could look at, and why
   Background background;
   std::vector<Coverage::Gap> gaps = {};  // documents of `stats` that nobody could look at, and why
 };

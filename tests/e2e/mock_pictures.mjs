@@ -207,5 +207,9 @@ function collection(items, draw, groups = []) {
     if (longest === Infinity) bySignature.set(md5(drawn), item);
     return drawn;
   };
-  return {items, bytes, groups, find: (signature) => bySignature.get(signature) ?? null};
+  const find = (signature) => {
+    const item = bySignature.get(signature) ?? items.find((one) => one.signature === signature);
+    return item && items.includes(item) ? item : null;
+  };
+  return {items, bytes, groups, find};
 }
