@@ -173,7 +173,7 @@ function requests(name, address) {
       assert.equal(facts.pins[0].description, 'a contract');
       const found = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, k: 1})});
       assert.equal(found.results[0].signature, signature);
-      await hold(base, 'DELETE', '/v1/images/{signature}', {status: 403, signature, headers: {Origin: 'http://elsewhere.example'}});
+      await hold(base, 'DELETE', '/v1/images/{signature}', {status: 403, signature, headers: {Origin: 'http://example.com'}});
       await hold(base, 'DELETE', '/v1/images/{signature}', {status: 200, signature});
       await hold(base, 'DELETE', '/v1/images/{signature}', {status: 404, signature});
       await hold(base, 'GET', '/v1/images/{signature}', {status: 404, signature});

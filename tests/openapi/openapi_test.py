@@ -224,6 +224,23 @@ def check_search(server, signature):
     server.ask('POST', path, path, 413, headers={'Content-Type': 'image/png', 'Content-Length': str(1 << 33)})
 
 
+def check_changes(server):
+    """A picture comes and goes; without a release it is kept for the next one."""
+    path, base = '/v1/images', '/v1/images/{signature}'
+    picture = png(33, 44, (10, 200, 90))
+    _, added = server.ask('POST', path, path, 201, **form([('image', picture), ('description', 'a green one'.encode())]))
+    server.ask('POST', path, path, 200, **raw(picture))
+    server.ask('POST', path, path, 422, **raw(b'no picture at all'))
+    server.ask('POST', path, path, 400, **raw(b''))
+    server.ask('POST', path, path, 415, **raw(b'words', 'text/plain'))
+    if added:
+        target = f'{path}/{added["signature"]}'
+        server.ask('DELETE', base, target, 403, headers={'Origin': 'http://example.com'})
+        server.ask('DELETE', base, target, 200)
+        server.ask('DELETE', base, target, 404)
+        server.ask('GET', base, target, 404)
+
+
 def check_methods_and_paths(server):
     """What the document does not have, the server does not have either."""
     for path, item in DOCUMENT['paths'].items():
@@ -270,6 +287,7 @@ def run(url):
     signature = check_collection(server)
     check_picture(server, signature)
     check_search(server, signature)
+    check_changes(server)
     check_methods_and_paths(server)
     for path, item in DOCUMENT['paths'].items():
         for method in METHODS:
