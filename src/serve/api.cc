@@ -48,8 +48,11 @@ std::span<const Api::Route> Api::RouteTable() {
       {{"GET", "/v1/images"}, &Api::ListImages},
       {{"GET", "/v1/images/{signature}"}, &Api::GetImage},
       {{"GET", "/v1/images/{signature}/colors"}, &Api::GetColors},
+      {{"GET", "/v1/images/{signature}/duplicates"}, &Api::GetDuplicates},
       {{"GET", "/v1/images/{signature}/pixels"}, &Api::GetPixels},
       {{"GET", "/v1/images/{signature}/thumbnail"}, &Api::GetThumbnail},
+      {{"GET", "/v1/duplicates"}, &Api::ListDuplicates},
+      {{"POST", "/v1/duplicates"}, &Api::PostDuplicates},
       {{"GET", "/v1/boards"}, &Api::ListBoards},
       {{"GET", "/v1/status"}, &Api::GetStatus},
       {{"GET", "/healthz"}, &Api::GetHealth},
@@ -101,6 +104,7 @@ ApiResponse Api::Dispatch(const ApiRequest& request, std::string_view& path) {
       return response;
     }
   }
+  std::string allowed, use;
   for (const Route& route : RouteTable()) {
     const std::optional<std::string_view> argument = Match(route.name.path, target->path);
     if (!argument) continue;
@@ -109,10 +113,13 @@ ApiResponse Api::Dispatch(const ApiRequest& request, std::string_view& path) {
     if (request.method == route.name.method || (get && request.method == "HEAD")) {
       return (this->*route.handler)({request, *target, *argument});
     }
-    const std::string allowed = get ? "GET, HEAD" : std::string(route.name.method);
-    ApiResponse response = ErrorResponse(405, "unimplemented",
-                                         request.method.substr(0, 16) + " is not possible on " + std::string(path) +
-                                             "; use " + std::string(route.name.method) + ".");
+    allowed += std::string(allowed.empty() ? "" : ", ") + (get ? "GET, HEAD" : std::string(route.name.method));
+    use += std::string(use.empty() ? "" : " or ") + std::string(route.name.method);
+  }
+  if (!allowed.empty()) {
+    ApiResponse response = ErrorResponse(
+        405, "unimplemented",
+        request.method.substr(0, 16) + " is not possible on " + std::string(path) + "; use " + use + ".");
     response.headers.emplace_back("Allow", allowed);
     return response;
   }

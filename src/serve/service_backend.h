@@ -8,7 +8,7 @@ namespace likeness {
 class ServiceBackend final : public Backend {
  public:
   // `service` must outlive the backend.
-  explicit ServiceBackend(SearchService& service) : service_(service) {}
+  explicit ServiceBackend(SearchService& service) : service_(service), duplicates_(service.home()) {}
 
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override;
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) override;
@@ -16,6 +16,8 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) override;
   std::vector<FeatureKey> Features(const Signature& signature) override;
   ColorSignature Colors(const Signature& signature) override;
+  absl::StatusOr<DuplicatesAnswer> Duplicates(const DuplicatesRequest& request) override;
+  absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) override;
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<CollectionStatus> Status() override;
   uint64_t ReleaseImages() override;
@@ -24,6 +26,7 @@ class ServiceBackend final : public Backend {
 
  private:
   SearchService& service_;
+  DuplicateService duplicates_;
 };
 
 }  // namespace likeness
