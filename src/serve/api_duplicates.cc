@@ -2,6 +2,7 @@
 #include "product/duplicate_json.h"
 #include "serve/api.h"
 #include "serve/api_json.h"
+#include "serve/multipart.h"
 #include "serve/search_form.h"
 
 namespace likeness {
