@@ -28,9 +28,18 @@ export function changes({verdict, evidence}) {
   const turned = Math.round(evidence.turned);
   if (Math.abs(turned) >= 1) out.push(`turned ${Math.abs(turned)}° ${turned > 0 ? 'right' : 'left'}`);
   if (evidence.query_coverage < kWhole) out.push(`cropped to ${percent(evidence.query_coverage)}`);
-  if (evidence.document_coverage < kWhole) out.push(`${percent(1 - evidence.document_coverage)} added around it`);
+  if (evidence.coverage < kWhole) out.push(`${percent(1 - evidence.coverage)} added around it`);
   if (Math.abs(evidence.scale - 1) > 0.02) out.push(`scaled to ${percent(evidence.scale)}`);
   return out.length ? out : ['size and place unchanged'];
+}
+
+// The evidence with the two pictures exchanged.
+export function reversed(e) {
+  const [a, b, left, c, d, top] = e.transform;
+  const area = a * d - b * c;
+  return {...e, transform: [d / area, -b / area, (b * top - d * left) / area, -c / area, a / area, (c * left - a * top) / area],
+          turned: e.mirrored ? e.turned : -e.turned, scale: 1 / e.scale, query_region: e.region, region: e.query_region,
+          query_coverage: e.coverage, coverage: e.query_coverage};
 }
 
 // The box, in pixels of the second picture, that holds both: {left, top, width, height}.
@@ -117,9 +126,9 @@ export class Compare {
     this.place.textContent = `${this.at + 1} of ${this.pairs.length}`;
     const rows = [
       ['Change', changes(this.pairs[this.at]).join(', ')],
-      ['Keypoints', e.inliers ? `${count(e.inliers)} of ${plural(e.pairs, 'pair')} lie where they should` : 'none agree; the hash does'],
-      ['Hash', e.hash_distance !== null && `${e.hash_distance} of 256 bits differ`],
-      ['In both', `${percent(e.query_coverage)} of the first, ${percent(e.document_coverage)} of the second`],
+      ['Keypoints', e.keypoints.inliers ? `${count(e.keypoints.inliers)} of ${plural(e.keypoints.pairs, 'pair')} lie where they should` : 'too few agree; the hashes do'],
+      ['Hash', e.hash && `${e.hash.distance} of 256 bits differ`],
+      ['In both', `${percent(e.query_coverage)} of the first, ${percent(e.coverage)} of the second`],
       ['Pixels', `${percent(e.pixels.agreeing)} of the blocks agree, correlation ${e.pixels.correlation.toFixed(2)}`],
       ['Score', `${score.toFixed(2)}; the same photograph from 0.50 on`],
     ];
@@ -160,7 +169,7 @@ export class Compare {
 
   #sides() {
     const {first, second, evidence} = this.pairs[this.at];
-    const figures = [[first, 'First', evidence.query_region], [second, 'Second', evidence.document_region]].map(([side, name, region]) => {
+    const figures = [[first, 'First', evidence.query_region], [second, 'Second', evidence.region]].map(([side, name, region]) => {
       const frame = el('div', {class: 'side-frame'}, this.#picture(side, name), region.length > 2 && outline(region, side));
       return {side, frame, node: el('figure', {}, frame, el('figcaption', {}, el('b', {}, name), ' ', el('span', {}, side.caption),
         el('small', {}, `${count(side.width)} × ${count(side.height)}`)))};

@@ -1,13 +1,14 @@
 // Near-duplicates: the clusters of the collection, and those of one picture. Callbacks: ondetail(signature).
 
 import {duplicateClusters, thumbnailAddress} from './api.js';
-import {changes, verdictMark} from './compare.js';
+import {changes, reversed, verdictMark} from './compare.js';
 import {el} from './dom.js';
 import {caption, count, plural} from './format.js';
 import {notice, showError} from './notice.js';
 import {load, unload} from './picture.js';
 
-const kPage = 20;  // clusters
+const kPage = 20;     // clusters
+const kAgain = 1000;  // ms between questions while the server looks for them
 
 const side = (item) => ({signature: item.signature, width: item.width, height: item.height, caption: caption(item)});
 export const pairsOf = (first, matches) => matches.map((match) => ({first, second: side(match), verdict: match.verdict, score: match.score, evidence: match.evidence}));
@@ -79,7 +80,14 @@ export class Duplicates {
     const offset = this.list.childElementCount;
     this.host.setAttribute('aria-busy', 'true');
     try {
-      const found = await duplicateClusters({offset, limit: kPage}, abort.signal);
+      let found = await duplicateClusters({offset, limit: kPage}, abort.signal);
+      while (found.state === 'running' && this.abort === abort) {
+        this.lead.replaceChildren(`Looking for duplicates: ${count(found.done)} of ${plural(found.images, 'picture')}. `,
+                                  el('progress', {value: found.done, max: Math.max(1, found.images), 'aria-label': 'Pictures that were asked'}));
+        await new Promise((resolve) => { setTimeout(resolve, kAgain); });
+        if (this.abort !== abort || document.hidden) continue;
+        found = await duplicateClusters({offset, limit: kPage}, abort.signal);
+      }
       if (this.abort !== abort) return;
       this.total = found.total;
       this.list.append(...found.clusters.map((cluster) => this.#cluster(cluster)));
@@ -88,23 +96,16 @@ export class Duplicates {
       if (this.abort !== abort || error.name === 'AbortError') return;
       this.abort = null;
       this.lead.textContent = '';
-      if (error.status === 409) this.#unknown(error);
-      else this.stop = showError(this.note, error, {retry: () => this.#next(tried + 1), home: this.onhome, tried});
+      this.stop = showError(this.note, error, {retry: () => this.#next(tried + 1), home: this.onhome, tried});
     } finally {
       if (this.abort === abort || !this.abort) this.host.removeAttribute('aria-busy');
     }
   }
 
-  // Nobody has looked for duplicates yet.
-  #unknown(error) {
-    this.note.replaceChildren(notice('empty', 'Nobody has looked for duplicates yet', [error.message, el('pre', {}, 'likeness duplicates')],
-                                     [['Look again', () => { this.clear(); this.show(); }]]));
-  }
-
   #said(found) {
     const n = this.list.childElementCount;
     this.lead.textContent = found.total === 0 ? '' :
-        `${plural(found.total, 'group')} of pictures that are the same photograph, or similar, among ${plural(found.images, 'picture')}. Click one to compare it with the first of its group.`;
+        `${plural(found.total, 'photograph is', 'photographs are')} there more than once among ${plural(found.images, 'picture')}. Click a copy to compare it with the largest of its group.`;
     if (found.total === 0) {
       this.note.replaceChildren(notice('empty', 'No duplicates', [`Each of ${plural(found.images, 'picture')} is there once.`], [['All pictures', this.onhome]]));
     }
@@ -114,14 +115,16 @@ export class Duplicates {
     }}, `More groups (${count(found.total - n)})`) : '');
   }
 
-  #cluster({image, matches}) {
+  // The evidence of a member has the member as query; here the representative comes first.
+  #cluster({representative: image, members}) {
+    const matches = members.map((member) => ({...member, evidence: reversed(member.evidence)}));
     const {img, frame} = thumb(image);
     load(img, thumbnailAddress(image.signature, 512));
     this.seen.push(img);
     const first = el('button', {type: 'button', class: 'first', 'aria-label': `Details of ${caption(image)}`, onclick: () => this.ondetail(image.signature)},
       frame, el('span', {class: 'line'}, caption(image)), el('span', {class: 'line small'}, `${count(image.width)} × ${count(image.height)}`));
     return el('li', {class: 'cluster', 'data-signature': image.signature}, first,
-      el('div', {}, el('p', {class: 'cluster-said'}, el('b', {}, plural(matches.length + 1, 'picture')), ` · ${split(matches)}`),
+      el('div', {}, el('p', {class: 'cluster-said'}, el('b', {}, plural(matches.length + 1, 'picture')), ' of one photograph'),
         matchRow(side(image), matches, this.compare, this.seen)));
   }
 }

@@ -15,7 +15,8 @@ int main(int argc, char** argv) {
        {AddAddCommand,         AddRemoveCommand,  AddFingerprintCommand, AddIndexCommand,  AddServeCommand,
         AddSearchCommand,      AddStatusCommand,  AddPlanCommand,        AddWorkerCommand, AddJoinCommand,
         AddMaterialiseCommand, AddQueueCommand,   AddReleaseCommand,     AddCostCommand,   AddFeaturesCommand,
-        AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,  AddEvalCommand}) {
+        AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,  AddEvalCommand,
+        AddDuplicatesCommand}) {
     add(program);
   }
   try {

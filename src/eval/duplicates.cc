@@ -89,7 +89,7 @@ class Evaluation {
     Random random(options_.seed);
     LIKENESS_ASSIGN_OR_RETURN(const Choice choice, Choose(options_, random));
     LIKENESS_ASSIGN_OR_RETURN(
-        pictures_, DuplicatePictures::Read(choice.files, vocabulary_, options_.cache, options_.threads,
+        pictures_, DuplicatePictures::Load(choice.files, vocabulary_, options_.cache, options_.threads,
                                            [&](size_t done, size_t total) { Show("features", done, total); }));
     LIKENESS_ASSIGN_OR_RETURN(finder_, DuplicateFinder::Make(*pictures_));
     report_.seed = options_.seed;

@@ -72,6 +72,10 @@ class Api {
   ApiResponse AddImage(const Call& call);
   ApiResponse RemoveImage(const Call& call);
   ApiResponse GetColors(const Call& call);
+  ApiResponse GetDuplicates(const Call& call);
+  ApiResponse PostDuplicates(const Call& call);
+  ApiResponse ListDuplicates(const Call& call);
+  ApiResponse FindDuplicates(const Call& call, const DuplicatesRequest& request);
   ApiResponse GetPixels(const Call& call);
   ApiResponse GetThumbnail(const Call& call);
   ApiResponse ListBoards(const Call& call);

@@ -11,11 +11,12 @@
 #include "catalog/catalog.h"
 #include "pipeline/collection_status.h"
 #include "serve/adder.h"
+#include "serve/duplicate_service.h"
 #include "serve/search_service.h"
 
 namespace likeness {
 
-// Any thread. Errors are those of SearchService, Catalog and Home.
+// Any thread. Errors are those of SearchService, DuplicateService, Catalog and Home.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -28,6 +29,8 @@ class Backend {
   virtual std::vector<FeatureKey> Features(const Signature& signature) = 0;
   // Of the served release; empty where it has none.
   virtual ColorSignature Colors(const Signature& signature) = 0;
+  virtual absl::StatusOr<DuplicatesAnswer> Duplicates(const DuplicatesRequest& request) = 0;
+  virtual absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) = 0;
   virtual absl::StatusOr<std::vector<Board>> Boards() = 0;
   virtual absl::StatusOr<CollectionStatus> Status() = 0;
   virtual uint64_t ReleaseImages() = 0;  // 0 before the first release

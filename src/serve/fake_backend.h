@@ -102,6 +102,44 @@ class FakeBackend final : public Backend {
   ColorSignature Colors(const Signature&) override {
     return {{LabOf(200, 20, 30), 0.75f}, {LabOf(250, 250, 250), 0.25f}};
   }
+  // Every other picture is the same, but the last one is similar.
+  absl::StatusOr<DuplicatesAnswer> Duplicates(const DuplicatesRequest& request) override {
+    if (!failure_.ok()) return failure_;
+    DuplicatesAnswer answer;
+    answer.release = "20261122T000000Z";
+    answer.query = request.signature ? *request.signature : Signature::Of(request.image);
+    answer.width = 640;
+    answer.height = 480;
+    for (const auto& [signature, image] : images_) {
+      if (signature == answer.query || answer.matches.size() == request.limit) continue;
+      DuplicatesAnswer::Match match{FactsOf(image), DuplicateVerdict::kSame, 0.9f, {}};
+      match.evidence.hash_distance = 12;
+      match.evidence.query_region = match.evidence.document_region = {{0, 0}, {640, 0}, {640, 480}};
+      match.evidence.query_coverage = match.evidence.document_coverage = 0.5f;
+      answer.matches.push_back(std::move(match));
+    }
+    if (!answer.matches.empty()) answer.matches.back().verdict = DuplicateVerdict::kSimilar;
+    answer.compared = answer.verified = images_.size();
+    return answer;
+  }
+  // One cluster of all pictures. The first call finds the run on its way.
+  absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) override {
+    if (!failure_.ok()) return failure_;
+    DuplicateClusterPage page;
+    page.release = "20261122T000000Z";
+    page.images = images_.size();
+    page.running = !looked_.exchange(true);
+    if (page.running || images_.size() < 2) return page;
+    page.done = page.images;
+    page.total = 1;
+    if (offset > 0 || limit == 0) return page;
+    DuplicateClusterPage::Cluster cluster{FactsOf(images_.begin()->second), {}};
+    for (auto image = std::next(images_.begin()); image != images_.end(); ++image) {
+      cluster.members.push_back({FactsOf(image->second), DuplicateVerdict::kSame, 0.9f, {}});
+    }
+    page.clusters.push_back(std::move(cluster));
+    return page;
+  }
   absl::StatusOr<std::vector<Board>> Boards() override {
     return std::vector<Board>{{"a", "A", 1}, {"shoes", "Shoes", 5}, {"b", "B", 1}};
   }
@@ -160,7 +198,11 @@ class FakeBackend final : public Backend {
     Pin pin;
     std::string bytes;
   };
+  static DuplicateImage FactsOf(const Entry& image) {
+    return {image.record.signature, image.record.width, image.record.height, image.record.location, {image.pin}};
+  }
   std::map<Signature, Entry> images_;
+  std::atomic<bool> looked_ = false;
   absl::Status failure_;
   SearchRequest last_;
   Pin last_pin_;

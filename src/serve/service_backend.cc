@@ -34,6 +34,14 @@ std::vector<FeatureKey> ServiceBackend::Features(const Signature& signature) {
 
 ColorSignature ServiceBackend::Colors(const Signature& signature) { return service_.Colors(signature); }
 
+absl::StatusOr<DuplicatesAnswer> ServiceBackend::Duplicates(const DuplicatesRequest& request) {
+  return duplicates_.Find(request);
+}
+
+absl::StatusOr<DuplicateClusterPage> ServiceBackend::DuplicateClusters(uint64_t offset, size_t limit) {
+  return duplicates_.Clusters(offset, limit);
+}
+
 absl::StatusOr<std::vector<Board>> ServiceBackend::Boards() { return service_.home().catalog().Boards(); }
 
 absl::StatusOr<CollectionStatus> ServiceBackend::Status() { return ReadCollectionStatus(service_.home()); }

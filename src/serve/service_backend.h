@@ -8,7 +8,8 @@ namespace likeness {
 class ServiceBackend final : public Backend {
  public:
   // `service` and `adder` must outlive the backend. Without an adder no picture is taken in.
-  explicit ServiceBackend(SearchService& service, Adder* adder = nullptr) : service_(service), adder_(adder) {}
+  explicit ServiceBackend(SearchService& service, Adder* adder = nullptr)
+      : service_(service), adder_(adder), duplicates_(service.home()) {}
 
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override;
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) override;
@@ -16,6 +17,8 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<std::vector<Pin>> Pins(const Signature& signature) override;
   std::vector<FeatureKey> Features(const Signature& signature) override;
   ColorSignature Colors(const Signature& signature) override;
+  absl::StatusOr<DuplicatesAnswer> Duplicates(const DuplicatesRequest& request) override;
+  absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) override;
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<CollectionStatus> Status() override;
   uint64_t ReleaseImages() override;
@@ -27,6 +30,7 @@ class ServiceBackend final : public Backend {
  private:
   SearchService& service_;
   Adder* const adder_;
+  DuplicateService duplicates_;
 };
 
 }  // namespace likeness

@@ -9,7 +9,7 @@ import {readFileSync} from 'node:fs';
 import {after, before, describe, test} from 'node:test';
 import Ajv from 'ajv';
 import {parse} from 'yaml';
-import {discs} from './mock_pictures.mjs';
+import {discs, madeCollection} from './mock_pictures.mjs';
 import {startMock} from './mock_server.mjs';
 
 const document = parse(readFileSync(new URL('../../docs/openapi.yaml', import.meta.url), 'utf8'));
@@ -183,6 +183,36 @@ function requests(name, address) {
       await hold(base, 'POST', '/v1/images', {status: 400, query: '?colour=red', ...raw});
     });
 
+    test('duplicates of a picture, of an upload, of the collection', async () => {
+      const of = (signature, status) => hold(base, 'GET', '/v1/images/{signature}/duplicates', {status, signature});
+      const {signature, width, height} = one;
+      await of(kUnknown, 404);
+      await of('nonsense', 400);
+      await hold(base, 'POST', '/v1/images/{signature}/duplicates', {status: 405, signature});
+      const upload = (status, init) => hold(base, 'POST', '/v1/duplicates', {status, ...init});
+      for (const [status, body, type] of [[415, 'x', 'text/plain'], [415, '{}', 'application/json'], [400, '', 'image/png']]) await upload(status, {body, headers: {'Content-Type': type}});
+      await upload(400, {query: '?k=3', body: discs(200, 120, 90), headers: {'Content-Type': 'image/png'}});
+      for (const query of ['?limit=0', '?limit=101', '?offset=-1', '?unknown=1']) await hold(base, 'GET', '/v1/duplicates', {status: 400, query});
+      await hold(base, 'DELETE', '/v1/duplicates', {status: 405});
+      if ((await fetch(`${base}/v1/duplicates`)).status === 409) return;  // a collection without hashes or keypoints
+      const found = await of(signature, 200);
+      assert.deepEqual(found.query, {signature, width, height});
+      assert.ok(found.matches.every((match) => match.signature !== signature), 'a picture is not its own duplicate');
+      const verdicts = found.matches.map(({verdict}) => verdict);
+      assert.deepEqual(verdicts, [...verdicts].sort(), 'the same ones come first');
+      const form = new FormData();
+      form.append('image', new Blob([discs(200, 120, 90)], {type: 'image/png'}), 'a.png');
+      assert.equal((await upload(200, {body: form})).query.width, 120);
+      assert.equal((await upload(200, {body: discs(200, 120, 90), headers: {'Content-Type': 'application/octet-stream'}})).query.height, 90);
+      await upload(422, {body: 'no picture at all', headers: {'Content-Type': 'image/jpeg'}});
+      let page;
+      do page = await hold(base, 'GET', '/v1/duplicates', {status: 200}); while (page.state === 'running' && await new Promise((resolve) => { setTimeout(resolve, 300, true); }));
+      const seen = page.clusters.flatMap(({representative, members}) => [representative, ...members].map((image) => image.signature));
+      assert.equal(new Set(seen).size, seen.length, 'each picture is in one cluster at most');
+      const beyond = await hold(base, 'GET', '/v1/duplicates', {status: 200, query: `?offset=${page.total + 3}&limit=5`});
+      assert.deepEqual([beyond.total, beyond.offset, beyond.clusters], [page.total, page.total + 3, []]);
+    });
+
     test('filters narrow a search', async () => {
       const {boards} = await hold(base, 'GET', '/v1/boards', {status: 200});
       if (boards.length === 0) return;
@@ -206,7 +236,7 @@ function requests(name, address) {
 
 let mock;
 after(() => mock?.close());
-requests('mock', async () => { mock = await startMock(); return mock.url; });
+requests('mock', async () => { mock = await startMock({collection: madeCollection(60, 8)}); return mock.url; });
 if (process.env.LIKENESS_URL) requests('server', async () => process.env.LIKENESS_URL.replace(/\/$/, ''));
 
 test('the examples of the document obey it', () => {

@@ -96,12 +96,11 @@ export function evidence(transform, first, second, verdict) {
   const mirrored = a * d - b * c < 0;
   const same = verdict === 'same';
   return {
-    hash_distance: same ? 14 : 66, hash_form: 'as_is', pairs: same ? 212 : 31, inliers: same ? 148 : 9, transform,
-    query_region: region.map((point) => moved(back, point)), document_region: region,
-    query_coverage: Math.min(1, areaOf(region.map((point) => moved(back, point))) / (first.width * first.height)),
-    document_coverage: Math.min(1, areaOf(region) / (second.width * second.height)),
-    mirrored, turned: Math.atan2(c, mirrored ? -a : a) * 180 / Math.PI, scale: Math.sqrt(Math.abs(a * d - b * c)),
-    pixels: {correlation: same ? 0.97 : 0.31, agreeing: same ? 0.95 : 0.22, blocks: 61, color_difference: same ? 2.1 : 14.5},
+    hash: {distance: same ? 14 : 66, form: 'as_is'}, keypoints: {pairs: same ? 212 : 31, inliers: same ? 148 : 9, matched: same ? 0.8 : 0.1, spread: 0.7},
+    pixels: {blocks: 61, agreeing: same ? 0.95 : 0.22, correlation: same ? 0.97 : 0.31, block_correlation: same ? 0.95 : 0.2},
+    transform, mirrored, turned: Math.atan2(c, mirrored ? -a : a) * 180 / Math.PI, scale: Math.sqrt(Math.abs(a * d - b * c)),
+    query_region: region.map((point) => moved(back, point)), query_coverage: Math.min(1, areaOf(region.map((point) => moved(back, point))) / (first.width * first.height)),
+    region, coverage: Math.min(1, areaOf(region) / (second.width * second.height)),
   };
 }
 

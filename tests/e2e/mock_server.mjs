@@ -191,29 +191,36 @@ function status(collection) {
   };
 }
 
+const factsOf = ({signature, width, height, source, pins}) => ({signature, width, height, source, pins});
+
+// `other` as a match of `query`, which lies upon it by that transform.
+const matchOf = (query, other, transform, verdict) =>
+  ({...factsOf(other), verdict, score: verdict === 'same' ? 0.97 : 0.12, evidence: evidence(transform, query, other, verdict)});
+
 // Near-duplicates: those that the collection was made with.
-function matchesOf(collection, item) {
-  const group = collection.groups.find((one) => one.first === item);
-  const own = item.from && {item: item.from.first, transform: null, verdict: item.from.verdict};
-  return (group ? group.altered : own ? [own] : []).map((one) => {
-    const transform = one.transform ?? inverse(item.from.transform);
-    const {signature, width, height, source, pins} = one.item;
-    return {signature, width, height, verdict: one.verdict, score: one.verdict === 'same' ? 0.97 : 0.12, source, pins, evidence: evidence(transform, item, one.item, one.verdict)};
-  });
-}
 function duplicates(collection, item, asked) {
-  return {release: 'mock', query: asked, matches: item ? matchesOf(collection, item) : [], verified: 40, compared: 12, unreadable: 0, ms: {decode: 3.1, total: 41.5}};
+  const group = collection.groups.find((one) => one.first === item);
+  const matches = group ? group.altered.map((one) => matchOf(item, one.item, one.transform, one.verdict)) :
+      item?.from ? [matchOf(item, item.from.first, inverse(item.from.transform), item.from.verdict)] : [];
+  return {release: 'mock', query: asked, matches, verified: 40, compared: 12, unreadable: 0, ms: {decode: 3.1, total: 41.5}};
 }
 
+// The first `runs` questions find the search on its way.
 function clusters(collection, url) {
   const offset = integer(url.searchParams.get('offset'), 'offset', 0, Number.MAX_SAFE_INTEGER, 0);
-  const limit = integer(url.searchParams.get('limit'), 'limit', 1, 1000, 100);
-  if (collection.groups === null) throw new Fault(409, 'failed_precondition', 'Nobody has looked for the duplicates of this release yet: run `likeness duplicates`.');
-  return {release: 'mock', images: collection.items.length, total: collection.groups.length, offset,
-          clusters: collection.groups.slice(offset, offset + limit).map(({first}) => {
-            const {signature, width, height, source, pins} = first;
-            return {image: {signature, width, height, source, pins}, matches: matchesOf(collection, first)};
-          })};
+  const limit = integer(url.searchParams.get('limit'), 'limit', 1, 100, 20);
+  const images = collection.items.length;
+  if (collection.runs > 0) {
+    collection.runs -= 1;
+    return {release: 'mock', state: 'running', done: Math.floor(images / 3), images, unreadable: 0, total: 0, offset, clusters: []};
+  }
+  const same = collection.groups.filter((group) => group.altered.some((one) => one.verdict === 'same'));
+  return {release: 'mock', state: 'done', done: images, images, unreadable: 1, total: same.length, offset,
+          clusters: same.slice(offset, offset + limit).map(({first, altered}) => ({
+            representative: factsOf(first),
+            // The member is the query, and its match the representative.
+            members: altered.filter((one) => one.verdict === 'same').map(({item, transform, verdict}) =>
+              ({...factsOf(item), verdict, score: 0.97, evidence: evidence(inverse(transform), item, first, verdict)}))}))};
 }
 
 const kRoutes = [
@@ -276,12 +283,18 @@ async function answer(collection, token, request) {
       const {signature, width, height, format, source, bytes, pins} = one();
       return json({signature, width, height, format, bytes, epoch: '2025-06-01', source, pins, features: [{feature: 'deep.mock', version: '000001'}]});
     }
-    case 'clusters': return json(clusters(collection, url));
+    case 'clusters': {
+      for (const name of url.searchParams.keys()) if (!['offset', 'limit'].includes(name)) throw bad(`There is no parameter ${name}.`);
+      return json(clusters(collection, url));
+    }
     case 'duplicates': { const item = one(); return json(duplicates(collection, item, {signature: item.signature, width: item.width, height: item.height})); }
     case 'duplicatesOf': {
+      if (url.search) throw bad('There are no parameters here.');
+      if ((request.headers['content-type'] ?? '').startsWith('application/json')) throw new Fault(415, 'invalid_argument', 'application/json is not taken here.');
       const {bytes, options} = readQuery(request, url, await readBody(request));
       for (const name of Object.keys(options)) if (options[name]) throw bad(`There is no parameter ${name}.`);
       const size = bytes && pictureSize(bytes);
+      if (bytes && bytes.length === 0) throw bad('The picture is empty.');
       if (!size) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
       const item = collection.find(md5(bytes));
       return json(duplicates(collection, item, {signature: md5(bytes), width: size.width, height: size.height}));

@@ -442,6 +442,98 @@ describe('the page', {concurrency: 3}, () => {
   });
 });
 
+// A mock with pictures that it has more than once.
+async function withTwins(body, options = {}) {
+  const twins = await startMock({collection: Object.assign(madeCollection(40, 6), {runs: options.runs ?? 0})});
+  try {
+    await withPage((page) => body(page, twins), {base: twins.url, path: '/?duplicates=all', ready: '.cluster, progress', ...options});
+  } finally { await twins.close(); }
+}
+const corners = (page, selector) => page.$eval(selector, (node) => { const box = node.getBoundingClientRect(); return [box.left, box.top, box.right, box.bottom]; });
+
+test('duplicates: groups, each member marked and with what became of it', async () => {
+  await withTwins(async (page, twins) => {
+    await page.waitForSelector('.cluster');
+    const shown = await page.$$eval('.cluster', (nodes) => nodes.map((node) => node.querySelectorAll('.match').length));
+    assert.deepEqual(shown, twins.collection.groups.map(({altered}) => altered.filter(({verdict}) => verdict === 'same').length));
+    const said = await page.$$eval('.cluster:nth-child(2) .match', (nodes) => nodes.map((node) => [node.querySelector('.verdict').textContent, node.querySelector('.change').textContent]));
+    assert.deepEqual(said.map(([verdict]) => verdict), said.map(() => '=Same'));
+    assert.deepEqual(said.map(([, change]) => change), ['scaled to 50 %', 'cropped to 42 %', 'mirrored', 'turned 90° right', '24 % added around it']);
+    assert.equal(await page.title(), 'Duplicates · Likeness');
+    await page.keyboard.press('Escape');
+    await page.waitForSelector('#browse .tile');
+    assert.equal(new URL(page.url()).search, '');
+    await page.goBack();
+    await page.waitForSelector('#duplicates .cluster >> visible=true');
+  }, {runs: 2});
+});
+
+test('duplicates: one picture laid upon the other by the evidence, with keys alone', async () => {
+  await withTwins(async (page) => {
+    await page.locator('.cluster:nth-child(2) .match').nth(1).focus();  // cropped
+    await page.keyboard.press('Enter');
+    await page.waitForSelector('#compare[open] .sides img.ready');
+    assert.equal(await page.locator('#compare-title').textContent(), '=Same photograph');
+    // The outline in the first picture is where the second one was cut out.
+    const [frame, line] = [await corners(page, '.side-frame'), await corners(page, '.side-frame .stroke')];
+    const share = (at, from, to) => (at - from) / (to - from);
+    for (const [got, want] of [[share(line[0], frame[0], frame[2]), 0.2], [share(line[2], frame[0], frame[2]), 0.8], [share(line[1], frame[1], frame[3]), 0.15], [share(line[3], frame[1], frame[3]), 0.85]]) {
+      assert.ok(Math.abs(got - want) < 0.02, `${got} is not ${want}`);
+    }
+    await page.keyboard.press('ArrowRight');
+    await page.waitForSelector('#compare .slider .veil img.ready');
+    const [below, above] = [await corners(page, '.sheet-of-two > img'), await corners(page, '.veil img')];
+    for (const [got, want] of [[share(below[0], above[0], above[2]), 0.2], [share(below[2], above[0], above[2]), 0.8], [share(below[1], above[1], above[3]), 0.15], [share(below[3], above[1], above[3]), 0.85]]) {
+      assert.ok(Math.abs(got - want) < 0.02, `${got} is not ${want}`);
+    }
+    await page.locator('#compare input[type="range"]').focus();
+    await page.keyboard.press('Home');
+    assert.match(await page.$eval('.veil', (veil) => veil.style.clipPath), /100%/);
+    await page.locator('#compare [data-way="slider"]').focus();
+    await page.keyboard.press('ArrowRight');
+    await page.waitForSelector('#compare .blink');
+    assert.equal(await page.locator('#compare .overlay-tools button').textContent(), 'Swap', 'nothing moves for who asked for no motion');
+    await page.locator('#compare .overlay-tools button').click();
+    assert.equal(await page.locator('#compare .overlay-tools [role="status"]').textContent(), 'Second');
+    await page.keyboard.press('n');
+    await page.waitForFunction(() => document.querySelector('#compare .steps [role="status"]').textContent === '3 of 5');
+    await page.keyboard.press('Escape');
+    assert.equal(await page.locator('#compare[open]').count(), 0);
+    assert.equal(await page.evaluate(() => document.activeElement.className), 'match same', 'focus is where it was');
+  });
+});
+
+test('duplicates of one picture: in its details, and of a file of the user', async () => {
+  await withTwins(async (page, twins) => {
+    const {first} = twins.collection.groups[1];
+    await page.goto(`${twins.url}/?show=${first.signature}`);
+    await page.locator('.detail .duplicates-of button').click();
+    await page.waitForSelector('.detail .match.similar');
+    assert.equal(await page.locator('.detail .duplicates-of b').first().textContent(), '5 the same, 1 similar');
+    assert.equal(await page.locator('.detail .match.similar .change').textContent(), 'another photograph');
+    const bytes = Buffer.from(await (await fetch(`${twins.url}/v1/images/${first.signature}/pixels`)).arrayBuffer());
+    await page.goto(twins.url);
+    await page.setInputFiles('#file', {name: 'mine.png', mimeType: 'image/png', buffer: bytes});
+    await answered(page);
+    await page.locator('.query .duplicates-of button').click();
+    await page.locator('.query .match').first().click();
+    await page.waitForSelector('#compare[open] img.ready');
+    assert.match(await page.locator('#compare figcaption').first().textContent(), /mine\.png/);
+  });
+});
+
+test('duplicates on a narrow screen: nothing is wider than it', async () => {
+  await withTwins(async (page) => {
+    const fits = () => page.evaluate(() => document.documentElement.scrollWidth <= innerWidth && [...document.querySelectorAll('dialog[open] *')].every((node) => node.closest('.ways, .sheet-of-two') || node.getBoundingClientRect().right <= innerWidth + 1));
+    assert.ok(await fits());
+    await page.locator('.cluster:nth-child(2) .match').nth(4).click();
+    for (const way of ['sides', 'slider', 'blink', 'difference']) {
+      await page.locator(`[data-way="${way}"]`).click();
+      assert.ok(await fits(), way);
+    }
+  }, {viewport: {width: 360, height: 740}});
+});
+
 test('50,000 pictures: few nodes, jumps load only what they show, no long task', async () => {
   const large = await startMock({collection: madeCollection(50_000)});
   try {
