@@ -41,6 +41,7 @@ struct Program {
 // One function a file: adds its subcommand.
 void AddAddCommand(Program& program);
 void AddCostCommand(Program& program);
+void AddDuplicatesCommand(Program& program);
 void AddEvalCommand(Program& program);
 void AddEvalDuplicates(Program& program, CLI::App* eval);
 void AddFeaturesCommand(Program& program);

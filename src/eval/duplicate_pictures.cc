@@ -114,7 +114,7 @@ absl::StatusOr<std::vector<fs::path>> PictureFiles(const fs::path& folder) {
   return files;
 }
 
-absl::StatusOr<std::unique_ptr<DuplicatePictures>> DuplicatePictures::Read(
+absl::StatusOr<std::unique_ptr<DuplicatePictures>> DuplicatePictures::Load(
     const std::vector<File>& files, std::shared_ptr<const Vocabulary> vocabulary, const fs::path& cache_path,
     size_t threads, const std::function<void(size_t, size_t)>& progress) {
   const std::unique_ptr<Extractor> local = MakeLocalExtractor(vocabulary);
@@ -176,15 +176,21 @@ absl::StatusOr<std::unique_ptr<DuplicatePictures>> DuplicatePictures::Read(
   return pictures;
 }
 
-DuplicateSource::Facts DuplicatePictures::facts(uint64_t document) const {
+std::optional<PdqValue> DuplicatePictures::Hash(uint64_t document) const {
+  return ParsePdqValue(pictures_[document].hash);
+}
+
+absl::StatusOr<DuplicateRecord> DuplicatePictures::Read(uint64_t document) const {
   const DuplicatePicture& picture = pictures_[document];
-  return {picture.width, picture.height, picture.hash, picture.local};
+  DuplicateRecord record{picture.width, picture.height, Hash(document), {}};
+  LIKENESS_ASSIGN_OR_RETURN(record.local, UnpackLocals(picture.local));
+  return record;
 }
 
 absl::StatusOr<Pixels> DuplicatePictures::ReadPixels(uint64_t document) const {
   const ImageLimits limits;
   LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, ReadFile(pictures_[document].path, limits.max_bytes));
-  return DecodeImage(AsBytes(bytes), limits, {0, Thumbnail::kSide});
+  return DecodeImage(AsBytes(bytes), limits, kStandardSize);
 }
 
 }  // namespace likeness

@@ -26,7 +26,7 @@ struct DuplicatePicture {
   std::vector<std::byte> hash, local;  // as the feature store has them
 };
 
-// Constant after Read; any thread. The source of a finder: picture i is document i.
+// Constant after Load; any thread. The source of a finder: picture i is document i.
 class DuplicatePictures final : public DuplicateSource {
  public:
   // Every picture of the files, in their order; those that cannot be read and those whose bytes were there before are
@@ -36,7 +36,7 @@ class DuplicatePictures final : public DuplicateSource {
     std::filesystem::path path;
     std::string set;
   };
-  static absl::StatusOr<std::unique_ptr<DuplicatePictures>> Read(const std::vector<File>& files,
+  static absl::StatusOr<std::unique_ptr<DuplicatePictures>> Load(const std::vector<File>& files,
                                                                  std::shared_ptr<const Vocabulary> vocabulary,
                                                                  const std::filesystem::path& cache, size_t threads,
                                                                  const std::function<void(size_t, size_t)>& progress);
@@ -46,7 +46,8 @@ class DuplicatePictures final : public DuplicateSource {
   size_t repeated() const { return repeated_; }
 
   uint64_t doc_count() const override { return pictures_.size(); }
-  Facts facts(uint64_t document) const override;
+  std::optional<PdqValue> Hash(uint64_t document) const override;
+  absl::StatusOr<DuplicateRecord> Read(uint64_t document) const override;
   absl::StatusOr<Pixels> ReadPixels(uint64_t document) const override;
 
  private:

@@ -89,7 +89,7 @@ class Evaluation {
     Random random(options_.seed);
     LIKENESS_ASSIGN_OR_RETURN(const Choice choice, Choose(options_, random));
     LIKENESS_ASSIGN_OR_RETURN(
-        pictures_, DuplicatePictures::Read(choice.files, vocabulary_, options_.cache, options_.threads,
+        pictures_, DuplicatePictures::Load(choice.files, vocabulary_, options_.cache, options_.threads,
                                            [&](size_t done, size_t total) { Show("features", done, total); }));
     LIKENESS_ASSIGN_OR_RETURN(finder_, DuplicateFinder::Make(*pictures_));
     report_.seed = options_.seed;
@@ -197,13 +197,13 @@ class Evaluation {
     if (options_.dump.empty()) return;
     const DuplicateEvidence& e = match.evidence;
     char line[400];
-    std::snprintf(line, sizeof(line),
-                  "%d\t%d\t%.4f\t%zu\t%zu\t%.3f\t%.3f\t%d\t%.4f\t%.4f\t%.4f\t%zu\t%.2f\t%.2f\t%.3f\t%.3f\t%.4f\t%.4f\t%d",
-                  match.document == answer.task.document ? 1 : 0, static_cast<int>(match.verdict), match.score, e.pairs,
-                  e.inliers, e.spread, e.matched, e.hash_distance ? static_cast<int>(*e.hash_distance) : -1,
-                  e.pixels.correlation, e.pixels.agreeing, e.pixels.block_correlation, e.pixels.blocks,
-                  e.pixels.color_difference, e.pixels.contrast, e.query_coverage, e.document_coverage,
-                  e.pixels.detail, e.pixels.toned, (int)answer.task.kind);
+    std::snprintf(
+        line, sizeof(line),
+        "%d\t%d\t%.4f\t%zu\t%zu\t%.3f\t%.3f\t%d\t%.4f\t%.4f\t%.4f\t%zu\t%.2f\t%.2f\t%.3f\t%.3f\t%.4f\t%.4f\t%d",
+        match.document == answer.task.document ? 1 : 0, static_cast<int>(match.verdict), match.score, e.pairs,
+        e.inliers, e.spread, e.matched, e.hash_distance ? static_cast<int>(*e.hash_distance) : -1, e.pixels.correlation,
+        e.pixels.agreeing, e.pixels.block_correlation, e.pixels.blocks, e.pixels.color_difference, e.pixels.contrast,
+        e.query_coverage, e.document_coverage, e.pixels.detail, e.pixels.toned, (int)answer.task.kind);
     dump_ += std::string(kind) + "\t" + pictures_->pictures()[answer.task.document].set + "\t" +
              NameOf(answer.task.document) + "\t" + NameOf(match.document) + "\t" + line + "\n";
   }

@@ -11,25 +11,13 @@ namespace {
 
 constexpr size_t kHashWords = PdqHash::kBits / 64;
 
-// What UnpackLocals and ParsePdqValue make of the stored values.
-struct Stored {
-  DuplicateDocument document;
-  std::vector<LocalFeature> local;
-};
-
-absl::StatusOr<Stored> Unpack(const DuplicateSource& source, uint64_t document) {
-  const DuplicateSource::Facts facts = source.facts(document);
-  Stored stored;
-  LIKENESS_ASSIGN_OR_RETURN(stored.local, UnpackLocals(facts.local));
-  stored.document.width = facts.width;
-  stored.document.height = facts.height;
-  stored.document.hash = ParsePdqValue(facts.hash);
-  return stored;
+DuplicateDocument ViewOf(const DuplicateRecord& record) {
+  return {record.width, record.height, record.hash, record.local};
 }
 
 struct Candidate {
   uint64_t document = 0;
-  Stored stored;
+  DuplicateRecord record;
   std::vector<Alignment> alignments;
   // Which are looked at first when not all are: by keypoints or bits, whichever is the stronger.
   float promise = 0;
@@ -47,21 +35,21 @@ float PromiseOf(std::span<const Alignment> alignments) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(const DuplicateSource& source,
-                                                                       const WordSource* words) {
+absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(
+    const DuplicateSource& source, const WordSource* words,
+    const std::function<void(uint64_t done, uint64_t total)>& progress) {
   auto finder = std::unique_ptr<DuplicateFinder>(new DuplicateFinder(source));
   if (words == nullptr) finder->lists_ = std::make_unique<WordLists>();
   const uint64_t count = source.doc_count();
   for (uint64_t document = 0; document < count; ++document) {
-    const DuplicateSource::Facts facts = source.facts(document);
-    if (const std::optional<PdqValue> hash = ParsePdqValue(facts.hash)) {
+    if (const std::optional<PdqValue> hash = source.Hash(document)) {
       finder->hashes_.insert(finder->hashes_.end(), hash->hash.words.begin(), hash->hash.words.end());
       finder->hashed_.push_back(static_cast<uint32_t>(document));
     }
     if (finder->lists_ == nullptr) continue;
-    absl::StatusOr<std::vector<LocalFeature>> rows = UnpackLocals(facts.local);
-    if (!rows.ok()) return Annotate(rows.status(), "document " + std::to_string(document));
-    finder->lists_->Add(static_cast<uint32_t>(document), *rows);
+    LIKENESS_ASSIGN_OR_RETURN(const DuplicateRecord record, source.Read(document));
+    finder->lists_->Add(static_cast<uint32_t>(document), record.local);
+    if (progress) progress(document + 1, count);
   }
   if (finder->lists_ != nullptr) finder->lists_->Finish();
   finder->words_ = words != nullptr ? words : finder->lists_.get();
@@ -101,14 +89,16 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
   std::vector<Candidate> candidates;
   for (const uint64_t document : documents) {
     if (allowed && !allowed(document)) continue;
-    absl::StatusOr<Stored> stored = Unpack(source_, document);
-    if (!stored.ok()) continue;
+    absl::StatusOr<DuplicateRecord> record = source_.Read(document);
+    if (!record.ok()) {
+      ++answer.unreadable;
+      continue;
+    }
     ++answer.verified;
     Candidate candidate;
     candidate.document = document;
-    candidate.stored = *std::move(stored);
-    candidate.stored.document.local = candidate.stored.local;
-    candidate.alignments = ProposeAlignments(query, candidate.stored.document, options.verdict);
+    candidate.record = *std::move(record);
+    candidate.alignments = ProposeAlignments(query, ViewOf(candidate.record), options.verdict);
     if (candidate.alignments.empty()) continue;
     candidate.promise = PromiseOf(candidate.alignments);
     candidates.push_back(std::move(candidate));
@@ -124,7 +114,7 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
       continue;
     }
     ++answer.compared;
-    DuplicateJudgement judgement = JudgeDuplicate(query, candidate.stored.document, candidate.alignments, *thumbnail);
+    DuplicateJudgement judgement = JudgeDuplicate(query, ViewOf(candidate.record), candidate.alignments, *thumbnail);
     if (judgement.verdict == DuplicateVerdict::kDifferent && !options.keep_different) continue;
     answer.matches.push_back({candidate.document, judgement.verdict, judgement.score, std::move(judgement.evidence)});
   }
@@ -136,9 +126,8 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
 
 absl::StatusOr<DuplicateJudgement> DuplicateFinder::Judge(const DuplicateQuery& query, uint64_t document,
                                                           const VerdictOptions& options) const {
-  LIKENESS_ASSIGN_OR_RETURN(const Stored stored, Unpack(source_, document));
-  DuplicateDocument view = stored.document;
-  view.local = stored.local;
+  LIKENESS_ASSIGN_OR_RETURN(const DuplicateRecord record, source_.Read(document));
+  const DuplicateDocument view = ViewOf(record);
   const std::vector<Alignment> alignments = ProposeAlignments(query, view, options);
   LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, source_.ReadPixels(document));
   LIKENESS_ASSIGN_OR_RETURN(const Thumbnail thumbnail, Thumbnail::Of(pixels));

@@ -15,25 +15,27 @@
 #include "product/duplicate_query.h"
 #include "product/duplicate_verdict.h"
 #include "product/word_lists.h"
+#include "types/local_feature.h"
 
 namespace likeness {
+
+// What is stored of a document.
+struct DuplicateRecord {
+  uint32_t width = 0;  // pixels of the upright original
+  uint32_t height = 0;
+  std::optional<PdqValue> hash;
+  std::vector<LocalFeature> local;  // by word; empty: it has none
+};
 
 // A collection as the finder sees it: documents are numbered from 0 without gaps (a snapshot's ordinals). Any thread.
 class DuplicateSource {
  public:
   virtual ~DuplicateSource() = default;
   virtual uint64_t doc_count() const = 0;
-
-  struct Facts {
-    uint32_t width = 0;  // pixels of the upright original
-    uint32_t height = 0;
-    std::span<const std::byte> hash;   // value of the feature "pdq"; empty: it has none
-    std::span<const std::byte> local;  // value of the feature "local"
-  };
-  // Views live as long as the source. REQUIRES: document < doc_count()
-  virtual Facts facts(uint64_t document) const = 0;
-
-  // The picture, decoded to a longer side of at least Thumbnail::kSide, or to its own. Errors: it cannot be read.
+  // All of these: REQUIRES: document < doc_count()
+  virtual std::optional<PdqValue> Hash(uint64_t document) const = 0;
+  virtual absl::StatusOr<DuplicateRecord> Read(uint64_t document) const = 0;
+  // The picture, decoded with kStandardSize. Errors: it cannot be read.
   virtual absl::StatusOr<Pixels> ReadPixels(uint64_t document) const = 0;
 };
 
@@ -56,16 +58,17 @@ struct DuplicateAnswer {
   std::vector<DuplicateMatch> matches;  // SAME before SIMILAR, then by falling score, ties by document
   size_t verified = 0;                  // documents whose keypoints were compared
   size_t compared = 0;                  // whose pixels were
-  size_t unreadable = 0;                // whose pixels could not be: they are no matches
+  size_t unreadable = 0;                // that could not be read: they are no matches
 };
 
 // Constant after Make; any thread.
 class DuplicateFinder {
  public:
   // Gathers hashes, and the visual words too where `words` is null. `source` and `words` must outlive the finder.
-  // Errors: DataLoss when a stored value is none.
-  static absl::StatusOr<std::unique_ptr<DuplicateFinder>> Make(const DuplicateSource& source,
-                                                               const WordSource* words = nullptr);
+  // Errors: those of Read.
+  static absl::StatusOr<std::unique_ptr<DuplicateFinder>> Make(
+      const DuplicateSource& source, const WordSource* words = nullptr,
+      const std::function<void(uint64_t done, uint64_t total)>& progress = nullptr);
 
   // `allowed` (may be null): documents that may be found.
   DuplicateAnswer Find(const DuplicateQuery& query, const DuplicateFindOptions& options = {},

@@ -8,15 +8,15 @@
 namespace likeness {
 namespace {
 
-constexpr int kSmallestSide = 4;       // of a level
-constexpr float kSamples = 64 * 64;    // of the overlap's box
-constexpr int kBlock = 8;              // samples on a side
-constexpr size_t kFewestOfBlock = 32;  // samples that a block must have
-constexpr float kPlainBlock = 5;       // standard deviation of luma below which there is nothing to see
-constexpr float kBlockAgrees = 0.8f;   // correlation
+constexpr int kSmallestSide = 4;                 // of a level
+constexpr float kSamples = 64 * 64;              // of the overlap's box
+constexpr int kBlock = 8;                        // samples on a side
+constexpr size_t kFewestOfBlock = 32;            // samples that a block must have
+constexpr float kPlainBlock = 5;                 // standard deviation of luma below which there is nothing to see
+constexpr float kBlockAgrees = 0.8f;             // correlation
 constexpr float kSameLuma = 14, kSameColor = 9;  // by which the means of two blocks may differ
-constexpr float kSurroundings = 6;      // samples across that a sample is compared with
-constexpr float kFaint = 6;             // luma; what stands out by much more counts hardly more
+constexpr float kSurroundings = 6;               // samples across that a sample is compared with
+constexpr float kFaint = 6;                      // luma; what stands out by much more counts hardly more
 constexpr int kRefinements = 5;
 constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
 
@@ -248,8 +248,7 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
   for (size_t i = 0; i < grid.samples.size(); ++i) {
     const Point at = grid.samples[i].at;
     const auto faint = [](float v) { return v / (std::abs(v) + kFaint); };
-    const float q =
-        faint(tone.gain * (looked.query[i][0] - query.LumaAt(back(at), kSurroundings * width)));
+    const float q = faint(tone.gain * (looked.query[i][0] - query.LumaAt(back(at), kSurroundings * width)));
     const float d = faint(looked.document[i][0] - document.LumaAt(at, kSurroundings * grid.spacing));
     product += q * d, of_query += q * q, of_document += d * d;
   }

@@ -1,0 +1,145 @@
+#include "product/collection_duplicates.h"
+
+#include <algorithm>
+
+#include "feature/hash.h"
+#include "feature/local.h"
+#include "image/decode.h"
+#include "pipeline/materialise.h"
+#include "pipeline/open_snapshot.h"
+#include "store/fingerprint_file.h"
+#include "store/object_keys.h"
+#include "store/release.h"
+
+namespace likeness {
+namespace {
+
+bool Has(const Release& release, const FeatureKey& key) {
+  return std::ranges::any_of(release.features, [&](const Release::Feature& feature) { return feature.key == key; });
+}
+
+}  // namespace
+
+class CollectionDuplicates::Source final : public DuplicateSource {
+ public:
+  Source(Home& home, std::shared_ptr<const Snapshot> snapshot, FeatureKey local)
+      : home_(home), snapshot_(std::move(snapshot)), local_(std::move(local)), hash_(HashFeatureKey()) {}
+
+  absl::Status OpenFiles(const Release& release) {
+    const std::string generation = GenerationOf(release.features);
+    for (const Release::Shard& shard : release.shards) {
+      const std::string key = FingerprintKey(generation, shard.id);
+      LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path path, home_.objects().LocalFile(key));
+      auto file = FingerprintFile::Open(path);
+      if (!file.ok()) return Annotate(file.status(), key);
+      files_.push_back(*std::move(file));
+    }
+    return absl::OkStatus();
+  }
+
+  uint64_t doc_count() const override { return snapshot_->doc_count(); }
+
+  std::optional<PdqValue> Hash(uint64_t document) const override {
+    const Snapshot::Place place = snapshot_->At(document);
+    const PlainColumn* column = snapshot_->segments()[place.segment]->plain(hash_);
+    return column == nullptr ? std::nullopt : ParsePdqValue(column->value(place.doc));
+  }
+
+  absl::StatusOr<DuplicateRecord> Read(uint64_t document) const override {
+    const Snapshot::Place place = snapshot_->At(document);
+    LIKENESS_ASSIGN_OR_RETURN(const Fingerprint fingerprint, files_[place.segment]->Get(snapshot_->signature(place)));
+    DuplicateRecord record{fingerprint.width, fingerprint.height, Hash(document), {}};
+    if (const Fingerprint::Plain* local = fingerprint.FindPlain(local_)) {
+      LIKENESS_ASSIGN_OR_RETURN(record.local, UnpackLocals(std::as_bytes(std::span(local->value))));
+    }
+    return record;
+  }
+
+  absl::StatusOr<Pixels> ReadPixels(uint64_t document) const override {
+    const Signature& signature = snapshot_->signature(snapshot_->At(document));
+    LIKENESS_ASSIGN_OR_RETURN(const std::optional<ImageRecord> image, home_.catalog().Image(signature));
+    if (!image) return absl::NotFoundError("the collection has no image " + signature.Hex());
+    LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, home_.ReadImage(*image));
+    return DecodeImage(AsBytes(bytes), home_.config().image, kStandardSize);
+  }
+
+  const Home& home() const { return home_; }
+
+ private:
+  Home& home_;
+  std::shared_ptr<const Snapshot> snapshot_;
+  FeatureKey local_, hash_;
+  std::vector<std::unique_ptr<FingerprintFile>> files_;  // beside the snapshot's segments
+};
+
+CollectionDuplicates::CollectionDuplicates() = default;
+CollectionDuplicates::~CollectionDuplicates() = default;
+
+absl::StatusOr<std::unique_ptr<CollectionDuplicates>> CollectionDuplicates::Open(
+    Home& home, const std::function<void(uint64_t done, uint64_t total)>& progress) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
+  if (!current) {
+    return absl::FailedPreconditionError("nothing is indexed yet: run `likeness fingerprint` and `likeness index`");
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const Release release, ReadRelease(home.objects(), current->name));
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path words, FindVocabulary(home.path()));
+  auto made = std::unique_ptr<CollectionDuplicates>(new CollectionDuplicates());
+  LIKENESS_ASSIGN_OR_RETURN(made->vocabulary_, Vocabulary::Open(words));
+  const FeatureKey local = LocalFeatureKey(*made->vocabulary_);
+  if (!Has(release, local) || !Has(release, HashFeatureKey())) {
+    return absl::FailedPreconditionError(
+        "the current release has no hashes and local features of this program's versions: put \"pdq\" and \"local\" "
+        "among the types of [features] in likeness.toml, then run `likeness fingerprint` and `likeness index`");
+  }
+  LIKENESS_ASSIGN_OR_RETURN(made->snapshot_, OpenSnapshot(home, release));
+  made->source_ = std::make_unique<Source>(home, made->snapshot_, local);
+  LIKENESS_RETURN_IF_ERROR(made->source_->OpenFiles(release));
+  LIKENESS_ASSIGN_OR_RETURN(made->finder_, DuplicateFinder::Make(*made->source_, nullptr, progress));
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home.catalog().Unpinned());
+  if (!unpinned.empty()) {
+    made->visible_.assign(made->snapshot_->doc_count(), true);
+    for (const Signature& signature : unpinned) {
+      if (const auto place = made->snapshot_->Find(signature)) made->visible_[made->snapshot_->Ordinal(*place)] = false;
+    }
+  }
+  return made;
+}
+
+absl::StatusOr<DuplicateQuery> CollectionDuplicates::QueryOf(std::span<const std::byte> image) const {
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(image, source_->home().config().image, kStandardSize));
+  return DuplicateQuery::Of(pixels, *vocabulary_);
+}
+
+absl::StatusOr<DuplicateQuery> CollectionDuplicates::QueryOf(const Signature& signature) const {
+  const std::optional<Snapshot::Place> place = snapshot_->Find(signature);
+  if (!place) return absl::NotFoundError("the release has no image " + signature.Hex());
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, source_->ReadPixels(snapshot_->Ordinal(*place)));
+  return DuplicateQuery::Of(pixels, *vocabulary_);
+}
+
+DuplicateAnswer CollectionDuplicates::Find(const DuplicateQuery& query, const DuplicateFindOptions& options,
+                                           std::optional<Signature> except) const {
+  return finder_->Find(query, options, [&](uint64_t document) {
+    return (visible_.empty() || visible_[document]) && (!except || signature(document) != *except);
+  });
+}
+
+CollectionDuplicates::Clusters CollectionDuplicates::FindClusters(FindPairsOptions options) const {
+  if (!visible_.empty()) options.allowed = [this](uint64_t document) { return visible_[document]; };
+  const FoundPairs found = FindSamePairs(*finder_, *vocabulary_, options);
+  std::vector<uint64_t> weights(snapshot_->doc_count());
+  for (uint64_t document = 0; document < weights.size(); ++document) {
+    const Snapshot::Place place = snapshot_->At(document);
+    const Segment::Size size = snapshot_->segments()[place.segment]->size(place.doc);
+    weights[document] = uint64_t{size.width} * size.height;
+  }
+  Clusters clusters;
+  clusters.clusters = ClusterDuplicates(found.pairs, weights);
+  clusters.images = visible_.empty() ? weights.size() : static_cast<uint64_t>(std::ranges::count(visible_, true));
+  clusters.pairs = found.pairs.size();
+  clusters.unreadable = found.unreadable;
+  clusters.complete = found.complete;
+  return clusters;
+}
+
+}  // namespace likeness
