@@ -1,9 +1,10 @@
 #include "product/duplicate_finder.h"
 
 #include <algorithm>
-#include <string>
+#include <array>
 #include <tuple>
 
+#include "base/thread_pool.h"
 #include "kernel/hamming.h"
 
 namespace likeness {
@@ -59,12 +60,12 @@ absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(
 std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const {
   if (query.quality() == 0 || hashed_.empty()) return {};
   const CodeRows codes{hashes_, kHashWords};
+  std::vector<uint64_t> forms;
+  for (const PdqHash& form : query.forms()) forms.insert(forms.end(), form.words.begin(), form.words.end());
+  std::vector<TopK> best(kDihedralForms, TopK(most, RankedKey(most_distance + 1, 0)));
+  HammingNearestBatch(codes, {forms, kHashWords}, {}, best);
   std::vector<uint64_t> keys;
-  for (const PdqHash& form : query.forms()) {
-    TopK best(most, RankedKey(most_distance + 1, 0));
-    HammingNearest(codes, form.words, {}, best);
-    keys.insert(keys.end(), best.keys().begin(), best.keys().end());
-  }
+  for (const TopK& nearest : best) keys.insert(keys.end(), nearest.keys().begin(), nearest.keys().end());
   std::ranges::sort(keys);
   std::vector<uint64_t> documents;
   for (const uint64_t key : keys) {
@@ -78,45 +79,54 @@ std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_
 DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const DuplicateFindOptions& options,
                                       const std::function<bool(uint64_t)>& allowed) const {
   DuplicateAnswer answer;
-  std::vector<uint64_t> documents = ByHash(query, options.most_by_hash, options.verdict.most_hash_distance);
-  for (const VerifyQuery* side : {&query.as_is(), &query.mirrored()}) {
-    if (side->empty()) continue;
-    for (const WordCandidate& found : words_->Find(*side, options.most_by_words)) documents.push_back(found.document);
-  }
+  const size_t threads = std::max<size_t>(1, options.threads);
+  std::array<std::vector<uint64_t>, 3> sources;
+  ParallelFor(sources.size(), threads, [&](size_t i) {
+    if (i == 2) {
+      sources[i] = ByHash(query, options.most_by_hash, options.verdict.most_hash_distance);
+      return;
+    }
+    const VerifyQuery& side = i == 0 ? query.as_is_nearest() : query.mirrored_nearest();
+    if (side.empty()) return;
+    for (const WordCandidate& found : words_->Find(side, options.most_by_words)) sources[i].push_back(found.document);
+  });
+  std::vector<uint64_t> documents;
+  for (const std::vector<uint64_t>& source : sources) documents.insert(documents.end(), source.begin(), source.end());
   std::ranges::sort(documents);
   documents.erase(std::ranges::unique(documents).begin(), documents.end());
+  if (allowed) std::erase_if(documents, [&](uint64_t document) { return !allowed(document); });
 
-  std::vector<Candidate> candidates;
-  for (const uint64_t document : documents) {
-    if (allowed && !allowed(document)) continue;
-    absl::StatusOr<DuplicateRecord> record = source_.Read(document);
-    if (!record.ok()) {
-      ++answer.unreadable;
-      continue;
-    }
-    ++answer.verified;
-    Candidate candidate;
-    candidate.document = document;
+  std::vector<std::optional<Candidate>> verified(documents.size());
+  ParallelFor(documents.size(), threads, [&](size_t i) {
+    absl::StatusOr<DuplicateRecord> record = source_.Read(documents[i]);
+    if (!record.ok()) return;
+    Candidate& candidate = verified[i].emplace();
+    candidate.document = documents[i];
     candidate.record = *std::move(record);
     candidate.alignments = ProposeAlignments(query, ViewOf(candidate.record), options.verdict);
-    if (candidate.alignments.empty()) continue;
     candidate.promise = PromiseOf(candidate.alignments);
-    candidates.push_back(std::move(candidate));
+  });
+  std::vector<Candidate> candidates;
+  for (std::optional<Candidate>& candidate : verified) {
+    ++(candidate ? answer.verified : answer.unreadable);
+    if (candidate && !candidate->alignments.empty()) candidates.push_back(*std::move(candidate));
   }
   std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::promise);
   if (candidates.size() > options.most_compared) candidates.resize(options.most_compared);
-  for (const Candidate& candidate : candidates) {
-    const absl::StatusOr<Pixels> pixels = source_.ReadPixels(candidate.document);
-    absl::StatusOr<Thumbnail> thumbnail =
-        pixels.ok() ? Thumbnail::Of(*pixels) : absl::StatusOr<Thumbnail>(pixels.status());
-    if (!thumbnail.ok()) {
-      ++answer.unreadable;
-      continue;
-    }
-    ++answer.compared;
-    DuplicateJudgement judgement = JudgeDuplicate(query, ViewOf(candidate.record), candidate.alignments, *thumbnail);
-    if (judgement.verdict == DuplicateVerdict::kDifferent && !options.keep_different) continue;
-    answer.matches.push_back({candidate.document, judgement.verdict, judgement.score, std::move(judgement.evidence)});
+  std::vector<std::optional<DuplicateJudgement>> judged(candidates.size());
+  ParallelFor(candidates.size(), threads, [&](size_t i) {
+    const absl::StatusOr<Pixels> pixels = source_.ReadPixels(candidates[i].document);
+    if (!pixels.ok()) return;
+    const absl::StatusOr<Thumbnail> thumbnail = Thumbnail::Of(*pixels);
+    if (!thumbnail.ok()) return;
+    judged[i] = JudgeDuplicate(query, ViewOf(candidates[i].record), candidates[i].alignments, *thumbnail);
+  });
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    ++(judged[i] ? answer.compared : answer.unreadable);
+    if (!judged[i]) continue;
+    if (judged[i]->verdict == DuplicateVerdict::kDifferent && !options.keep_different) continue;
+    answer.matches.push_back(
+        {candidates[i].document, judged[i]->verdict, judged[i]->score, std::move(judged[i]->evidence)});
   }
   std::ranges::sort(answer.matches, {}, [](const DuplicateMatch& match) {
     return std::tuple(-static_cast<int>(match.verdict), -match.score, match.document);

@@ -43,6 +43,7 @@ struct DuplicateFindOptions {
   size_t most_by_words = 40;  // candidates that are verified, as it is and mirrored each
   size_t most_by_hash = 20;
   size_t most_compared = 12;    // whose pixels are read
+  size_t threads = 1;           // for this one query
   bool keep_different = false;  // compared documents are all told, DIFFERENT ones too
   VerdictOptions verdict;
 };

@@ -11,7 +11,18 @@ namespace {
 
 constexpr size_t kCells = 4, kDirections = 8;  // of a descriptor, in each direction of place, and around
 
-void SortByWord(std::vector<LocalFeature>& rows) { std::ranges::stable_sort(rows, {}, &LocalFeature::word); }
+// The first row of each keypoint, which has its nearest word. `rows` are keypoint by keypoint.
+std::vector<LocalFeature> Nearest(const std::vector<LocalFeature>& rows) {
+  std::vector<LocalFeature> nearest;
+  for (const LocalFeature& row : rows) {
+    if (!nearest.empty()) {
+      const LocalFeature& last = nearest.back();
+      if (last.x == row.x && last.y == row.y && last.sigma == row.sigma && last.angle == row.angle) continue;
+    }
+    nearest.push_back(row);
+  }
+  return nearest;
+}
 
 }  // namespace
 
@@ -49,13 +60,14 @@ absl::StatusOr<DuplicateQuery> DuplicateQuery::Of(const Pixels& pixels, const Vo
     query.forms_ = hash->AllForms();
   }
   LIKENESS_ASSIGN_OR_RETURN(const LocalFeatures features, ExtractLocal(pixels));
-  query.rows_ = AssignWords(features, vocabulary, options.words);
-  SortByWord(query.rows_);
-  query.as_is_ = VerifyQuery(query.rows_, query.frame());
+  const std::vector<LocalFeature> rows = AssignWords(features, vocabulary, options.words);
+  query.as_is_ = VerifyQuery(rows, query.frame());
+  query.as_is_nearest_ = VerifyQuery(Nearest(rows), query.frame());
   if (options.mirrored) {
-    query.mirrored_rows_ = AssignWords(MirrorLocal(features, query.frame().width), vocabulary, options.words);
-    SortByWord(query.mirrored_rows_);
-    query.mirrored_ = VerifyQuery(query.mirrored_rows_, query.frame(), /*mirrored=*/true);
+    const std::vector<LocalFeature> mirrored =
+        AssignWords(MirrorLocal(features, query.frame().width), vocabulary, options.words);
+    query.mirrored_ = VerifyQuery(mirrored, query.frame(), /*mirrored=*/true);
+    query.mirrored_nearest_ = VerifyQuery(Nearest(mirrored), query.frame(), /*mirrored=*/true);
   }
   return query;
 }

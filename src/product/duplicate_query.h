@@ -24,7 +24,7 @@ namespace likeness {
 LocalFeatures MirrorLocal(const LocalFeatures& features, float width);
 
 struct DuplicateQueryOptions {
-  size_t words = 3;      // that a keypoint asks for, 1..WordSearch::kMostNearest
+  size_t words = 3;      // of a keypoint that are verified, 1..WordSearch::kMostNearest
   bool mirrored = true;  // looks for its mirror image, too
 };
 
@@ -41,11 +41,12 @@ class DuplicateQuery {
   FrameSize frame() const { return thumbnail_->frame(); }
   int quality() const { return quality_; }  // of the hash, 1..100; 0: it has none
   const std::array<PdqHash, kDihedralForms>& forms() const { return forms_; }
-  // One row for each word of each keypoint, by word: as it is, and mirrored.
-  std::span<const LocalFeature> rows() const { return rows_; }
-  std::span<const LocalFeature> mirrored_rows() const { return mirrored_rows_; }
+  // What verification asks with: several words a keypoint; and what candidates are searched with: the nearest alone,
+  // as a word more costs as much again and finds little.
   const VerifyQuery& as_is() const { return as_is_; }
   const VerifyQuery& mirrored() const { return mirrored_; }
+  const VerifyQuery& as_is_nearest() const { return as_is_nearest_; }
+  const VerifyQuery& mirrored_nearest() const { return mirrored_nearest_; }
   const Thumbnail& thumbnail() const { return *thumbnail_; }
 
  private:
@@ -53,8 +54,7 @@ class DuplicateQuery {
   uint32_t width_ = 0, height_ = 0;
   int quality_ = 0;
   std::array<PdqHash, kDihedralForms> forms_ = {};
-  std::vector<LocalFeature> rows_, mirrored_rows_;
-  VerifyQuery as_is_, mirrored_;
+  VerifyQuery as_is_, mirrored_, as_is_nearest_, mirrored_nearest_;
   std::shared_ptr<const Thumbnail> thumbnail_;
 };
 
