@@ -61,8 +61,9 @@ export const status = (signal) => json('/v1/status', {signal});
 export const pixelsAddress = (signature) => `/v1/images/${signature}/pixels`;
 export const thumbnailAddress = (signature, size) => `/v1/images/${signature}/thumbnail?size=${size}`;
 
-function options({k, region, color, text, board}) {
+function options({k, region, color, text, board, all}) {
   const out = {k};
+  if (all) out.floor = false;
   if (color) out.color = color;
   if (region) out.region = region;
   if (text) out.text = text;

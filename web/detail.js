@@ -78,6 +78,12 @@ export class Detail {
         e && el('section', {class: 'why'}, el('h3', {}, 'Why it is here'), scoreBar(hit.score), list([
           ['Bits that differ', e.code_bits && `${count(e.hamming_bits)} of ${count(e.code_bits)}`],
           ['Cosine', e.code_bits && score(e.cosine)],
+          ['Probably relevant', e.probability !== undefined && percent(e.probability)],
+          ['Words in common with the others', e.conformity !== undefined && percent(e.conformity)],
+          ['Signals', e.signals && Object.entries(e.signals).filter(([, s]) => s.weight !== 0)
+            .map(([name, s]) => `${name} ${score(s.value)} × ${score(s.weight)}`).join(', ')],
+          ['Copies', hit.duplicates?.length > 0 && el('span', {}, ...hit.duplicates.map((d) =>
+            el('button', {type: 'button', class: 'chip', onclick: () => this.onsearch(d.signature)}, d.signature.slice(0, 8))))],
           ['Color', e.color && `${percent(e.color.match)} of it`], ['Feature', e.feature]])),
         el('section', {class: 'colors', hidden: true}),
         el('section', {}, el('h3', {}, 'Duplicates'), this.#duplicates(found)),

@@ -27,33 +27,33 @@ export class Search {
   }
 
   // Files an answer under the signature that the server gave to an upload.
-  keep(route, answer, k = kFirst) {
-    this.kept.set(Search.key(route), {answer, k});
+  keep(route, answer, k = kFirst, all = false) {
+    this.kept.set(Search.key(route), {answer, k, all});
     if (this.kept.size > kKept) this.kept.delete(this.kept.keys().next().value);
   }
 
   // `file` where the picture is the user's own. Resolves when shown; never rejects.
-  async run(route, file, {k = kFirst, tried = 0} = {}) {
+  async run(route, file, {k = kFirst, tried = 0, all = false} = {}) {
     this.stop();
     const old = this.kept.get(Search.key(route));
-    if (old && old.k >= k) { this.#show(old.answer, old.k, route, file); return; }
+    if (old && old.k >= k && (old.all || !all)) { this.#show(old.answer, old.k, route, file, old.all); return; }
     const abort = new AbortController();
     this.abort = abort;
     byId('search').setAttribute('aria-busy', 'true');
     byId('answer-note').replaceChildren();
     try {
-      const what = {k, region: route.region, color: route.color, text: route.text, board: route.board};
+      const what = {k, region: route.region, color: route.color, text: route.text, board: route.board, all};
       const answer = file ? await searchFile(file, what, abort.signal) : await searchSignature(route.signature, what, abort.signal);
       if (this.abort !== abort) return;
       byId('search').removeAttribute('aria-busy');
-      this.keep(route, answer, k);
-      this.#show(answer, k, route, file);
+      this.keep(route, answer, k, all);
+      this.#show(answer, k, route, file, all);
     } catch (error) {
       if (this.abort !== abort || error.name === 'AbortError') return;
       byId('search').removeAttribute('aria-busy');
       this.#clear();
       this.stopCountdown = showError(byId('answer-note'), error,
-          {retry: () => this.run(route, file, {k, tried: tried + 1}), home: this.onhome, tried});
+          {retry: () => this.run(route, file, {k, tried: tried + 1, all}), home: this.onhome, tried});
     }
   }
 
@@ -74,7 +74,7 @@ export class Search {
     byId('more').replaceChildren();
   }
 
-  #show(answer, k, route, file) {
+  #show(answer, k, route, file, all = false) {
     this.onanswer(answer, route);
     const n = answer.results.length;
     const {searched, images} = answer.coverage;
@@ -90,7 +90,12 @@ export class Search {
              ['Coverage', `${count(searched)} of ${count(images)}`], ['Release', answer.release]]
              .map(([name, value]) => el('div', {}, el('dt', {}, name), el('dd', {}, value))))));
     this.grid.show(new ListSource(answer.results));
-    if (n === 0) {
+    const below = answer.ranking?.below_floor ?? 0;
+    const anyway = () => this.run(route, file, {k, all: true});
+    if (n === 0 && below > 0) {
+      byId('answer-note').replaceChildren(notice('empty', 'Nothing here is like it',
+        ['The nearest pictures of the collection are probably of something else.'], [['Show them anyway', anyway]]));
+    } else if (n === 0) {
       const narrowed = route.text || route.board;
       byId('answer-note').replaceChildren(notice('empty', narrowed ? 'Nothing here matches the filter' : route.color ? 'Nothing in this color' : 'Nothing to compare with yet',
         [narrowed ? 'No picture passes the words and the board.' : route.color ? 'No picture has this color.' : 'The index has no pictures.'],
@@ -98,7 +103,7 @@ export class Search {
     }
     byId('more').replaceChildren(n === k && k < kMost ? el('button', {type: 'button', class: 'plain', onclick: (event) => {
       event.target.disabled = true;
-      this.run(route, file, {k: Math.min(kMost, k * 4)});
-    }}, 'More results') : '');
+      this.run(route, file, {k: Math.min(kMost, k * 4), all});
+    }}, 'More results') : n > 0 && below > 0 ? el('button', {type: 'button', class: 'plain', onclick: anyway}, 'Show less probable ones too') : '');
   }
 }

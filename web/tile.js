@@ -13,6 +13,8 @@ export function scoreBar(value) {
   return el('span', {class: 'score'}, el('span', {class: 'track', 'aria-hidden': 'true'}, fill), el('b', {}, score(value)));
 }
 
+const copyWords = (n) => (n === 1 ? 'and 1 copy' : `and ${n} copies`);
+
 function words(item) {
   if (!item.evidence) {
     return el('span', {class: 'over'}, el('span', {class: 'line'}, caption(item)),
@@ -23,8 +25,10 @@ function words(item) {
     return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `How much of it has the color: ${percent(e.color.match)}`},
       paletteStrip(e.color.palette), el('span', {}, `${percent(e.color.match)} in this color`)), el('span', {class: 'line'}, caption(item)));
   }
+  const copies = item.duplicates?.length ?? 0;
   return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `${e.feature}: ${e.hamming_bits} of ${e.code_bits} bits differ, cosine ${score(e.cosine)}`},
-    el('span', {}, `${e.hamming_bits}/${e.code_bits} bits`), el('span', {}, `cos ${score(e.cosine)}`)), el('span', {class: 'line'}, caption(item)));
+    e.probability === undefined ? el('span', {}, `${e.hamming_bits}/${e.code_bits} bits`) : el('span', {}, `${percent(e.probability)} sure`),
+    el('span', {}, `cos ${score(e.cosine)}`), copies > 0 && el('span', {class: 'copies'}, copyWords(copies))), el('span', {class: 'line'}, caption(item)));
 }
 
 // `place` is {index, total, href}. The element has show() to load its picture, gone() to stop, move(box) to place it.

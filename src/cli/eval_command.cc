@@ -3,6 +3,7 @@
 #include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
+#include "cli/rank_commands.h"
 #include "eval/color.h"
 #include "eval/relevance.h"
 #include "infer/model_library.h"
@@ -131,6 +132,7 @@ void AddEvalCommand(Program& program) {
   eval->require_subcommand(1);
   AddColor(program, eval);
   AddEvalDuplicates(program, eval);
+  AddEvalFloor(program, eval);
   auto flags = std::make_shared<RelevanceFlags>();
   CLI::App* command = program.Add(
       "relevance", "Leave-one-out: do pictures of one label find each other?",

@@ -17,6 +17,8 @@ struct SearchFlags {
   std::string color;
   double color_weight = 0.5;
   PinFilter filter;
+  bool all = false, copies = false;
+  std::optional<double> conformity;
 };
 
 std::string Text(const SearchAnswer& answer) {
@@ -34,9 +36,23 @@ std::string Text(const SearchAnswer& answer) {
       std::snprintf(line, sizeof(line), "color %.2f  ", static_cast<double>(evidence.plain->match));
       text += line;
     }
-    text += result.hit.signature.Hex() + "  " + result.source + "\n";
+    if (evidence.probability) {
+      std::snprintf(line, sizeof(line), "%3.0f %%  ", 100 * static_cast<double>(*evidence.probability));
+      text += line;
+    }
+    text += result.hit.signature.Hex() + "  " + result.source;
+    if (const size_t copies = result.hit.duplicates.size(); copies > 0) {
+      text += "  and " + std::to_string(copies) + (copies == 1 ? " copy" : " copies");
+    }
+    text += "\n";
   }
   if (answer.results.empty()) text = "nothing found\n";
+  if (const size_t below = answer.left_out.below_floor; below > 0) {
+    text += std::to_string(below) + " less probable hits are left out: --all shows them\n";
+  }
+  if (const size_t apart = answer.left_out.not_conforming; apart > 0) {
+    text += std::to_string(apart) + " hits are left out whose words do not go with the others'\n";
+  }
   return text;
 }
 
@@ -45,6 +61,9 @@ absl::StatusOr<CommandOutput> RunSearch(const CommonFlags& common, const SearchF
   SearchRequest request;
   request.k = flags.k;
   request.filter = flags.filter;
+  if (flags.all) request.ranking.floor = false;
+  request.ranking.collapse = !flags.copies;
+  request.ranking.conformity = flags.conformity;
   if (!flags.region.empty()) {
     request.region = Region::Parse(flags.region);
     if (!request.region) return absl::InvalidArgumentError("--region must be x,y,w,h in pixels, like 10,20,200,150");
@@ -92,6 +111,12 @@ void AddSearchCommand(Program& program) {
   command->add_option("--color-weight", flags->color_weight, "Share of the color in the score, 0 to 1")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command->add_flag("--all", flags->all, "Also hits that are hardly relevant, which are left out otherwise");
+  command->add_flag("--copies", flags->copies, "Near-duplicates each as a hit of its own");
+  command
+      ->add_option("--conformity", flags->conformity,
+                   "Only hits whose words go with those of the others at least so well, 0 to 1")
+      ->check(CLI::Range(0.0, 1.0));
   command->add_option("--board", flags->filter.board, "Only images pinned on this board");
   command->add_option("--text", flags->filter.text, "Only images whose descriptions have words that begin so");
 }

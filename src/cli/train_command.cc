@@ -7,6 +7,7 @@
 #include "base/thread_pool.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
+#include "cli/rank_commands.h"
 #include "learn/vocabulary_trainer.h"
 
 namespace likeness {
@@ -122,6 +123,8 @@ void AddTrainCommand(Program& program) {
   flags->options.threads = AvailableThreads();
   CLI::App* train = program.Add("train", "Learn what features need to know beforehand", nullptr);
   train->require_subcommand(1);
+  AddTrainFloor(program, train);
+  AddTrainRanker(program, train);
   CLI::App* command = program.Add(
       "vocabulary", "Learn visual words for local features; a run that was stopped goes on",
       [&program, flags] { return RunTrainVocabulary(program.flags, *flags); }, train);

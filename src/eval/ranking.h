@@ -46,6 +46,7 @@ class CodedSet {
                                          std::vector<DeepCode> codes, size_t bits);
 
   const Segment& segment() const { return *segment_; }
+  std::shared_ptr<const Segment> shared_segment() const { return segment_; }
   const DeepCode& code(size_t row) const { return codes_[row]; }
   size_t bits() const { return bits_; }
 

@@ -144,11 +144,22 @@ Setter Number(double& target, double least, double most) {
   };
 }
 
+// One weight of the linear ranking model; with the first that is given the others are 0.
+Setter Weight(std::optional<SignalWeights>& target, Signal signal) {
+  return [&target, signal](const toml::node& node) -> absl::Status {
+    double weight = 0;
+    LIKENESS_RETURN_IF_ERROR(Number(weight, -1000, 1000)(node));
+    if (!target) target.emplace().values = {};
+    (*target)[signal] = static_cast<float>(weight);
+    return absl::OkStatus();
+  };
+}
+
 }  // namespace
 
 absl::StatusOr<Config> ParseConfig(std::string_view text) {
   Config config;
-  const std::map<std::string, Setter> setters = {
+  std::map<std::string, Setter> setters = {
       {"threads", Whole(config.threads, 0, 1024)},
       {"image.max_pixels", Whole(config.image.max_pixels, 1, int64_t{1} << 40)},
       {"image.max_bytes", Whole(config.image.max_bytes, 1, int64_t{1} << 40)},
@@ -182,7 +193,12 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"queue.ca_file", Text(config.queue.ca_file)},
       {"queue.lease_seconds", Number(config.queue.lease_seconds, 0.1, 86'400)},
       {"features.types", FeatureNames(config.features)},
+      {"rank.floor", YesOrNo(config.rank.floor)},
   };
+  for (size_t i = 0; i < kSignals; ++i) {
+    setters.emplace("rank.weights." + std::string(kSignalNames[i]),
+                    Weight(config.rank.weights, static_cast<Signal>(i)));
+  }
   toml::table table;
   try {
     table = toml::parse(text);
@@ -194,11 +210,16 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       [&](const toml::table& section, const std::string& prefix) -> absl::Status {
     for (const auto& [name, node] : section) {
       const std::string key = prefix + std::string(name.str());
-      if (const toml::table* inner = node.as_table(); inner != nullptr && prefix.empty()) {
+      if (const toml::table* inner = node.as_table(); inner != nullptr && (prefix.empty() || key == "rank.weights")) {
         LIKENESS_RETURN_IF_ERROR(read(*inner, key + "."));
         continue;
       }
       const auto setter = setters.find(key);
+      if (setter == setters.end() && prefix == "rank.weights.") {
+        std::string known;
+        for (const std::string_view signal : kSignalNames) known += (known.empty() ? "" : ", ") + std::string(signal);
+        return absl::InvalidArgumentError("unknown signal \"" + key + "\": the signals are " + known);
+      }
       if (setter == setters.end()) {
         return absl::InvalidArgumentError("unknown key \"" + key + "\": remove it or correct its name");
       }

@@ -12,6 +12,7 @@
 #include "feature/vocabulary.h"
 #include "image/limits.h"
 #include "infer/model.h"
+#include "types/signal.h"
 
 namespace likeness {
 
@@ -45,6 +46,12 @@ struct QueueConfig {
   double lease_seconds = 60;     // without a sign of life from its worker for so long, a chunk is given to another
 };
 
+// How hits are ranked: docs/ranking.md.
+struct RankConfig {
+  std::optional<SignalWeights> weights;  // [rank.weights] SIGNAL: a signal that is not named has the weight 0
+  bool floor = true;                     // what is not probably relevant is left out, unless a request says otherwise
+};
+
 // Relative paths are meant from the home. Each member is a key of the file: docs/configuration.md.
 struct Config {
   ImageLimits image;  // [image] max_pixels, max_bytes, max_aspect
@@ -63,6 +70,7 @@ struct Config {
   ObjectsConfig objects;               // [objects]
   CatalogConfig catalog;               // [catalog]
   QueueConfig queue;                   // [queue]
+  RankConfig rank;                     // [rank]
   size_t threads = 0;                  // threads: 0 in the file means one for each available processor
 };
 

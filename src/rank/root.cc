@@ -4,30 +4,73 @@
 #include <utility>
 
 #include "rank/collapse.h"
+#include "rank/conformity.h"
+#include "rank/floor.h"
 
 namespace likeness {
 namespace {
 
 constexpr size_t kMostAsked = 4096;  // hits of one query, whatever was left out
 
-}  // namespace
-
-absl::StatusOr<RootAnswer> AnswerRoot(const AskLeaves& ask, const VisualQuery& query, const RootOptions& options) {
+// What the leaves must answer for the root to do what it is asked to.
+VisualQuery QueryForLeaves(const VisualQuery& query, const RootOptions& options) {
   VisualQuery asked = query;
+  asked.traits = {};
+  asked.background_below = 0;
+  size_t least = query.k;
   if (options.collapse) {
     asked.traits.hash = options.collapse->hash;
     asked.traits.code = options.collapse->code;
-    asked.k = std::max(query.k, std::min(kMostAsked, 2 * query.k + 16));
+    least = std::max(least, 2 * query.k + 16);
   }
+  if (options.floor_model != nullptr) {
+    asked.traits.code = true;
+    if (options.floor_model->needs_background()) asked.background_below = BackgroundBound(options.images);
+    least = std::max(least, query.k + 2 * kFloorNear);
+  }
+  if (options.conformity) {
+    asked.traits.words = true;
+    least = std::max(least, 2 * query.k + 2 * kConformityNear);
+  }
+  asked.k = std::max(query.k, std::min(least, kMostAsked));
+  return asked;
+}
+
+// All that the root does with the merged list.
+RootAnswer Finish(LeafAnswer leaves, const RootOptions& options) {
+  RootAnswer answer;
+  answer.coverage = {leaves.stats.scanned, leaves.stats.documents, std::move(leaves.gaps)};
+  answer.hits = std::move(leaves.hits);
+  // Copies first, so that no picture speaks twice in what follows.
+  if (options.collapse) answer.left_out.collapsed = CollapseHits(answer.hits);
+  if (options.floor_model != nullptr) {
+    SetProbabilities(*options.floor_model, leaves.background, answer.hits);
+    if (options.floor) {
+      answer.left_out.below_floor = std::erase_if(answer.hits, [&](const Hit& hit) {
+        return hit.evidence.probability && static_cast<double>(*hit.evidence.probability) < *options.floor;
+      });
+    }
+  }
+  if (options.conformity) {
+    const size_t before = answer.hits.size();
+    answer.conformity = KeepConforming(answer.hits, *options.conformity);
+    answer.left_out.not_conforming = before - answer.hits.size();
+  }
+  return answer;
+}
+
+}  // namespace
+
+absl::StatusOr<RootAnswer> AnswerRoot(const AskLeaves& ask, const VisualQuery& query, const RootOptions& options) {
+  VisualQuery asked = QueryForLeaves(query, options);
   for (;;) {
     LIKENESS_ASSIGN_OR_RETURN(LeafAnswer leaves, ask(asked));
-    RootAnswer answer;
-    answer.coverage = {leaves.stats.scanned, leaves.stats.documents, std::move(leaves.gaps)};
     const bool more = leaves.hits.size() >= asked.k && asked.k < kMostAsked;
-    answer.hits = std::move(leaves.hits);
-    if (options.collapse) answer.left_out.collapsed = CollapseHits(answer.hits);
-    const bool enough = answer.hits.size() >= query.k;
-    if (!enough && more && !asked.deadline.Passed()) {
+    RootAnswer answer = Finish(std::move(leaves), options);
+    // Only copies push down what should be found. What lies below the floor or does not conform has worse behind it.
+    const bool short_of_hits = answer.hits.size() < query.k && answer.left_out.collapsed > 0 &&
+                               answer.left_out.below_floor + answer.left_out.not_conforming == 0;
+    if (short_of_hits && more && !asked.deadline.Passed()) {
       asked.k = std::min(kMostAsked, 4 * asked.k);
       continue;
     }

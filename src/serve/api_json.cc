@@ -30,6 +30,33 @@ std::string IsoTime(std::chrono::sys_seconds time) {
 // A float as a person would write it: 0.831264, not 0.8312640190124512.
 double Readable(float value) { return Rounded(static_cast<double>(value), 1e-6); }
 
+// What the score was made of, and what is held to be true of the hit.
+void AddRanking(const Evidence& found, const SignalWeights& weights, Json& evidence) {
+  if (found.probability) evidence["probability"] = Readable(*found.probability);
+  if (found.conformity) evidence["conformity"] = Readable(*found.conformity);
+  Json signals = Json::object();
+  for (size_t i = 0; i < kSignals; ++i) {
+    const auto signal = static_cast<Signal>(i);
+    if (!found.signals.has(signal)) continue;
+    signals[std::string(kSignalNames[i])] = {{"value", Readable(found.signals[signal])},
+                                             {"weight", Readable(weights[signal])}};
+  }
+  if (!signals.empty()) evidence["signals"] = std::move(signals);
+}
+
+Json DuplicatesJson(const std::vector<Duplicate>& duplicates) {
+  Json list = Json::array();
+  for (const Duplicate& one : duplicates) {
+    list.push_back({{"signature", one.signature.Hex()},
+                    {"width", one.width},
+                    {"height", one.height},
+                    {"score", Readable(one.score.value)},
+                    {"hash_bits", one.hash_distance ? Json(one.hash_distance->bits) : Json()},
+                    {"hamming_bits", one.code_distance ? Json(one.code_distance->bits) : Json()}});
+  }
+  return list;
+}
+
 Json QueueJson(const CollectionStatus& status) {
   const QueueStats& queue = status.queue;
   Json oldest = nullptr;
@@ -99,6 +126,7 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
                            {"distance", Readable(1 - plain->match)},
                            {"palette", PaletteJson(AsBytes(plain->value))}};
     }
+    AddRanking(hit.evidence, answer.weights, evidence);
     results.push_back({{"signature", hit.signature.Hex()},
                        {"score", Readable(hit.score.value)},
                        {"distance", compared ? Json(hit.evidence.distance.bits) : Json()},
@@ -107,6 +135,7 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
                        {"height", hit.height},
                        {"evidence", std::move(evidence)},
                        {"pins", std::move(pins)}});
+    if (!hit.duplicates.empty()) results.back()["duplicates"] = DuplicatesJson(hit.duplicates);
   }
   const bool picture = answer.query.signature.has_value();
   Json query{{"signature", picture ? Json(answer.query.signature->Hex()) : Json()},
@@ -122,9 +151,15 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
   for (const Coverage::Gap& gap : answer.coverage.gaps) {
     coverage["gaps"].push_back({{"images", gap.images}, {"reason", gap.reason}});
   }
+  Json ranking{{"floor", answer.floor ? Json(Rounded(*answer.floor, 1e-6)) : Json()},
+               {"conformity", answer.conformity ? Json(Readable(*answer.conformity)) : Json()},
+               {"below_floor", answer.left_out.below_floor},
+               {"not_conforming", answer.left_out.not_conforming},
+               {"collapsed", answer.left_out.collapsed}};
   return {{"release", answer.release},
           {"query", std::move(query)},
           {"results", std::move(results)},
+          {"ranking", std::move(ranking)},
           {"coverage", std::move(coverage)},
           {"ms",
            {{"decode", Rounded(answer.ms.decode, 1e-3)},

@@ -74,6 +74,26 @@ absl::StatusOr<float> CheckWeight(double weight) {
   return WrongWeight();
 }
 
+absl::Status WrongConformity() { return absl::InvalidArgumentError("conformity is not a number from 0 to 1."); }
+
+absl::StatusOr<double> CheckConformity(double least) {
+  if (least >= 0 && least <= 1) return least;
+  return WrongConformity();
+}
+
+absl::StatusOr<bool> YesOrNo(const json& value, const std::string& name) {
+  if (value.is_boolean()) return value.get<bool>();
+  return absl::InvalidArgumentError(name + " is not true or false.");
+}
+
+// The parameter, where it is there.
+absl::StatusOr<std::optional<bool>> YesOrNo(const Target& target, const std::string& name) {
+  const std::string* text = target.Find(name);
+  if (text == nullptr) return std::nullopt;
+  if (*text != "true" && *text != "false") return absl::InvalidArgumentError(name + " is not true or false.");
+  return *text == "true";
+}
+
 absl::Status SetWeight(std::optional<float> weight, SearchRequest& search) {
   if (!weight) return absl::OkStatus();
   if (!search.color) return absl::InvalidArgumentError("color_weight says nothing without a color; send one too.");
@@ -100,6 +120,13 @@ absl::Status ReadOptions(const json& object, bool with_signature, SearchRequest&
     } else if (key == "color_weight") {
       if (!value.is_number()) return WrongWeight();
       LIKENESS_ASSIGN_OR_RETURN(weight, CheckWeight(value.get<double>()));
+    } else if (key == "collapse") {
+      LIKENESS_ASSIGN_OR_RETURN(search.ranking.collapse, YesOrNo(value, key));
+    } else if (key == "floor") {
+      LIKENESS_ASSIGN_OR_RETURN(search.ranking.floor, YesOrNo(value, key));
+    } else if (key == "conformity") {
+      if (!value.is_number()) return WrongConformity();
+      LIKENESS_ASSIGN_OR_RETURN(search.ranking.conformity, CheckConformity(value.get<double>()));
     } else if (key == "signature" && with_signature) {
       if (value.is_string()) search.signature = Signature::Parse(value.get_ref<const std::string&>());
       if (!search.signature) {
@@ -135,7 +162,8 @@ absl::Status ReadForm(const ApiRequest& request, SearchRequest& search) {
 }
 
 absl::Status ReadQuery(const Target& target, SearchRequest& search) {
-  LIKENESS_RETURN_IF_ERROR(target.Check({"k", "region", "board", "text", "color", "color_weight"}));
+  LIKENESS_RETURN_IF_ERROR(
+      target.Check({"k", "region", "board", "text", "color", "color_weight", "collapse", "floor", "conformity"}));
   LIKENESS_ASSIGN_OR_RETURN(search.k, target.Number("k", 1, kMaxHits, search.k));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.board, target.Text("board"));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.text, target.Text("text"));
@@ -146,6 +174,15 @@ absl::Status ReadQuery(const Target& target, SearchRequest& search) {
     if (error != std::errc() || end != text->data() + text->size()) return WrongWeight();
     LIKENESS_ASSIGN_OR_RETURN(const float weight, CheckWeight(number));
     LIKENESS_RETURN_IF_ERROR(SetWeight(weight, search));
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<bool> collapse, YesOrNo(target, "collapse"));
+  search.ranking.collapse = collapse.value_or(search.ranking.collapse);
+  LIKENESS_ASSIGN_OR_RETURN(search.ranking.floor, YesOrNo(target, "floor"));
+  if (const std::string* text = target.Find("conformity")) {
+    double number = -1;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+    if (error != std::errc() || end != text->data() + text->size()) return WrongConformity();
+    LIKENESS_ASSIGN_OR_RETURN(search.ranking.conformity, CheckConformity(number));
   }
   if (const std::string* text = target.Find("region")) {
     search.region = Region::Parse(*text);

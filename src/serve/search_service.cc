@@ -4,15 +4,23 @@
 #include <set>
 #include <utility>
 
+#include "base/file.h"
+#include "feature/hash.h"
 #include "image/decode.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
 #include "pipeline/features.h"
+#include "pipeline/metadata.h"
 #include "pipeline/open_snapshot.h"
 #include "pipeline/remove.h"
+#include "rank/weights.h"
 
 namespace likeness {
 namespace {
+
+constexpr char kFloorFile[] = "ranking/floor.json";  // below the home
+constexpr char kWeightsFile[] = "ranking/weights.json";
+constexpr uint64_t kLargestModel = 1 << 20;  // bytes
 
 // The feature that queries are compared by: of the first configured model that the release has, else of any.
 absl::StatusOr<Release::Feature> QueryFeature(const Home& home, const Release& release) {
@@ -68,6 +76,9 @@ absl::Status CheckRequest(const SearchRequest& request) {
   if (request.color && !(request.color->weight >= 0 && request.color->weight <= 1)) {
     return absl::InvalidArgumentError("color_weight must be from 0 to 1");
   }
+  if (request.ranking.conformity && !(*request.ranking.conformity >= 0 && *request.ranking.conformity <= 1)) {
+    return absl::InvalidArgumentError("conformity must be from 0 to 1");
+  }
   if (request.k == 0 || request.k > kMaxHits) {
     return absl::InvalidArgumentError("k is " + std::to_string(request.k) + ": it must be from 1 to " +
                                       std::to_string(kMaxHits));
@@ -92,10 +103,10 @@ std::optional<DeepCode> StoredCode(const Serving& serving, const Signature& sign
   return DeepCode{{code.begin(), code.end()}, {vector.begin(), vector.end()}, column->norm(place->doc)};
 }
 
-// The feature that colors are looked for in.
-std::optional<FeatureKey> ColorFeature(const Release& release, const Snapshot& snapshot) {
+// The feature of a type that the segments keep as it is.
+std::optional<FeatureKey> PlainFeature(const Release& release, const Snapshot& snapshot, const std::string& type) {
   for (const Release::Feature& feature : release.features) {
-    if (feature.key.type != ColorFeatureKey().type) continue;
+    if (feature.key.type != type) continue;
     for (const auto& segment : snapshot.segments()) {
       if (segment->plain(feature.key) != nullptr) return feature.key;
     }
@@ -123,6 +134,43 @@ void DropRemoved(std::vector<ImageRecord>& images, std::vector<Hit>& hits) {
   }
   std::erase_if(images, [](const ImageRecord& image) { return image.removed; });
   std::erase_if(hits, [&](const Hit& hit) { return removed.contains(hit.signature); });
+}
+
+// The home's own calibration, else that which comes with the program; null where neither is of that feature.
+absl::StatusOr<std::shared_ptr<const FloorModel>> ReadFloor(const std::filesystem::path& home,
+                                                            const std::string& feature) {
+  const std::filesystem::path path = home / kFloorFile;
+  const absl::StatusOr<std::string> text = ReadFile(path, kLargestModel);
+  if (absl::IsNotFound(text.status())) return FloorModel::Default(feature);
+  LIKENESS_RETURN_IF_ERROR(text.status());
+  absl::StatusOr<FloorModel> model = FloorModel::Parse(*text);
+  if (!model.ok()) return Annotate(model.status(), path.string());
+  if (model->parameters().feature != feature) return FloorModel::Default(feature);
+  return std::make_shared<const FloorModel>(*std::move(model));
+}
+
+// Those of likeness.toml, else those that `likeness train ranker` found, else the look alone.
+absl::StatusOr<SignalWeights> ReadWeights(const Home& home) {
+  if (home.config().rank.weights) return *home.config().rank.weights;
+  const std::filesystem::path path = home.path() / kWeightsFile;
+  const absl::StatusOr<std::string> text = ReadFile(path, kLargestModel);
+  if (absl::IsNotFound(text.status())) return SignalWeights();
+  LIKENESS_RETURN_IF_ERROR(text.status());
+  absl::StatusOr<SignalWeights> weights = ParseWeights(*text);
+  if (!weights.ok()) return Annotate(weights.status(), path.string());
+  return weights;
+}
+
+RootOptions RankingOf(const SearchRequest& request, const Serving& serving, const Config& config) {
+  RootOptions options;
+  if (request.ranking.collapse) options.collapse = {.hash = serving.hash, .code = true};
+  options.floor_model = serving.floor;
+  if (serving.floor != nullptr && request.ranking.floor.value_or(config.rank.floor)) {
+    options.floor = serving.floor->threshold();
+  }
+  options.conformity = request.ranking.conformity;
+  options.images = serving.release.images();
+  return options;
 }
 
 std::string SourceOf(const ImageRecord& image) { return image.location.substr(image.location.find(':') + 1); }
@@ -153,10 +201,19 @@ absl::Status SearchService::Reload() {
   if (before != nullptr && !searcher_->Ready(*snapshot)) return absl::OkStatus();
   LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
   LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
-  std::optional<FeatureKey> color = ColorFeature(release, *snapshot);
-  Serving next{
-      std::move(release), snapshot, feature.key,          std::make_shared<const Binarizer>(std::move(binarizer)),
-      std::move(color),   {},       snapshot->doc_count()};
+  std::optional<FeatureKey> color = PlainFeature(release, *snapshot, ColorFeatureKey().type);
+  std::optional<FeatureKey> hash = PlainFeature(release, *snapshot, HashFeatureKey().type);
+  LIKENESS_ASSIGN_OR_RETURN(auto floor, ReadFloor(home_.path(), feature.key.type));
+  LIKENESS_ASSIGN_OR_RETURN(const SignalWeights weights, ReadWeights(home_));
+  Serving next{.release = std::move(release),
+               .snapshot = snapshot,
+               .feature = feature.key,
+               .binarizer = std::make_shared<const Binarizer>(std::move(binarizer)),
+               .color = std::move(color),
+               .weights = weights,
+               .floor = std::move(floor),
+               .hash = std::move(hash),
+               .visible = snapshot->doc_count()};
   Prepare prepare;
   {
     const std::lock_guard lock(mutex_);
@@ -265,6 +322,22 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   return code;
 }
 
+absl::Status SearchService::AddSignals(const SearchRequest& request, const Serving& serving, VisualQuery& query) {
+  if (!request.signature || request.region) return absl::OkStatus();
+  if (query.weights[Signal::kAnnotation] != 0) {
+    LIKENESS_ASSIGN_OR_RETURN(const std::vector<Pin> pins, home_.catalog().Pins({&*request.signature, 1}));
+    query.words = AnnotationsOfPins(pins);
+  }
+  if (query.weights[Signal::kColor] != 0 && serving.color) {
+    const std::optional<Snapshot::Place> place = serving.snapshot->Find(*request.signature);
+    const PlainColumn* column = place ? serving.snapshot->segments()[place->segment]->plain(*serving.color) : nullptr;
+    if (column != nullptr && column->has(place->doc)) {
+      query.color = PlainValue{*serving.color, std::string(AsText(column->value(place->doc)))};
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<AllowedDocs> SearchService::Allowed(const PinFilter& filter, const Serving& serving) {
   if (filter.empty()) return serving.pinned;
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> matches, home_.catalog().Match(filter));
@@ -272,6 +345,31 @@ absl::StatusOr<AllowedDocs> SearchService::Allowed(const PinFilter& filter, cons
   for (const Signature& signature : matches) sets.Add(signature);
   sets.And(serving.pinned);
   return sets.Take();
+}
+
+absl::StatusOr<VisualQuery> SearchService::MakeQuery(const SearchRequest& request, const Serving& serving,
+                                                     const SignalWeights& weights, SearchAnswer& answer) {
+  VisualQuery query;
+  query.feature = serving.feature;
+  query.weights = weights;
+  query.k = request.k;
+  query.deadline = request.deadline;
+  if (request.signature || !request.image.empty()) {
+    LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, serving, answer));
+  }
+  if (request.color) {
+    answer.query.color = request.color;
+    LIKENESS_ASSIGN_OR_RETURN(query.wish, WishFor(*request.color, serving));
+  }
+  LIKENESS_RETURN_IF_ERROR(AddSignals(request, serving, query));
+  return query;
+}
+
+absl::StatusOr<VisualQuery> SearchService::QueryFor(const SearchRequest& request, const Serving& serving,
+                                                    const SignalWeights& weights) {
+  LIKENESS_RETURN_IF_ERROR(CheckRequest(request));
+  SearchAnswer unused;
+  return MakeQuery(request, serving, weights, unused);
 }
 
 absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request) {
@@ -284,17 +382,8 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   }
   SearchAnswer answer;
   answer.release = serving->release.name;
-  VisualQuery query;
-  query.feature = serving->feature;
-  query.k = request.k;
-  query.deadline = request.deadline;
-  if (request.signature || !request.image.empty()) {
-    LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, *serving, answer));
-  }
-  if (request.color) {
-    answer.query.color = request.color;
-    LIKENESS_ASSIGN_OR_RETURN(query.wish, WishFor(*request.color, *serving));
-  }
+  LIKENESS_ASSIGN_OR_RETURN(const VisualQuery query, MakeQuery(request, *serving, serving->weights, answer));
+  const RootOptions ranking = RankingOf(request, *serving, home_.config());
 
   const Stopwatch search;
   RootAnswer root;
@@ -303,7 +392,7 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   for (int round = 1;; ++round) {
     LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
     const auto ask = [&](const VisualQuery& asked) { return searcher_->Ask(*serving->snapshot, asked, allowed); };
-    LIKENESS_ASSIGN_OR_RETURN(root, AnswerRoot(ask, query));
+    LIKENESS_ASSIGN_OR_RETURN(root, AnswerRoot(ask, query, ranking));
     signatures.clear();
     for (const Hit& hit : root.hits) signatures.push_back(hit.signature);
     LIKENESS_ASSIGN_OR_RETURN(images, home_.catalog().Images(signatures));
@@ -320,6 +409,10 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
     if (now->release.name == serving->release.name) serving = now;
   }
   answer.coverage = root.coverage;
+  answer.weights = query.weights;
+  answer.left_out = root.left_out;
+  if (ranking.floor_model != nullptr && !query.code.code.empty()) answer.floor = ranking.floor;
+  answer.conformity = root.conformity;
   answer.ms.search = search.Milliseconds();
   LIKENESS_ASSIGN_OR_RETURN(std::vector<Pin> pins, home_.catalog().Pins(signatures));
   // Images and pins come in the order of the signatures that were asked for.

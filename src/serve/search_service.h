@@ -19,6 +19,7 @@
 #include "feature/deep.h"
 #include "index/snapshot.h"
 #include "pipeline/home.h"
+#include "rank/floor.h"
 #include "rank/root.h"
 #include "rank/searcher.h"
 #include "serve/live_serving.h"
@@ -36,6 +37,15 @@ struct ColorWish {
   float weight = 0.5f;  // in [0, 1] of the score, the look having the rest; alone it has no influence
 };
 
+// What is done to the list of hits (rank/root.h).
+struct RankingWish {
+  bool collapse = true;  // near-duplicates become one hit
+  // Hits that are not probably relevant are left out; unset: as [rank] floor of likeness.toml says. Without effect
+  // where nothing calibrates the feature, or for a color alone.
+  std::optional<bool> floor = {};
+  std::optional<double> conformity = {};  // in [0, 1]: least conformity of a hit's words to those of the others
+};
+
 // A picture to look for, one of the two, whole or a region of it; a color; or both.
 struct SearchRequest {
   std::span<const std::byte> image;    // an uploaded file's bytes; empty when `signature` is given
@@ -43,6 +53,7 @@ struct SearchRequest {
   std::optional<Region> region;        // in pixels of the upright picture
   std::optional<ColorWish> color = {};
   size_t k = 24;  // 1..kMaxHits
+  RankingWish ranking = {};
   PinFilter filter;
   Deadline deadline = Deadline::Never();
 };
@@ -70,6 +81,10 @@ struct SearchAnswer {
   std::string release;
   Query query;
   std::vector<Result> results;  // best first
+  SignalWeights weights;        // that made the scores
+  LeftOut left_out;
+  std::optional<double> floor = {};      // the least probability, where the floor was applied
+  std::optional<float> conformity = {};  // of the answer; none when it was not asked for, or hardly any hit has words
   Coverage coverage;
   Timing ms;
 };
@@ -100,9 +115,13 @@ class SearchService {
   // All of the following may be called from any thread.
 
   // Errors: InvalidArgument (both of image and signature, neither and no color, k, region outside of the picture, a
-  // weight beyond [0, 1]), NotFound (no such image), FailedPrecondition (nothing is indexed yet; no colors are; its
-  // file holds other bytes now), data errors of DecodeImage.
+  // weight or conformity beyond [0, 1]), NotFound (no such image), FailedPrecondition (nothing is indexed yet; no
+  // colors are; its file holds other bytes now), data errors of DecodeImage.
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request);
+
+  // What Search asks the leaves, with other weights. Errors: as Search.
+  absl::StatusOr<VisualQuery> QueryFor(const SearchRequest& request, const Serving& serving,
+                                       const SignalWeights& weights);
 
   // The colors of an image of the release; empty where it has none.
   ColorSignature Colors(const Signature& signature) const;
@@ -140,6 +159,10 @@ class SearchService {
   // The query's code, and the facts about it in `answer`.
   absl::StatusOr<DeepCode> QueryCode(const SearchRequest& request, const Serving& serving, SearchAnswer& answer);
   absl::StatusOr<std::shared_ptr<const DeepExtractor>> Extractor(const Serving& serving);
+  // What the query brings with it besides its code, for the signals that have a weight.
+  absl::Status AddSignals(const SearchRequest& request, const Serving& serving, VisualQuery& query);
+  absl::StatusOr<VisualQuery> MakeQuery(const SearchRequest& request, const Serving& serving,
+                                        const SignalWeights& weights, SearchAnswer& answer);
   absl::StatusOr<AllowedDocs> Allowed(const PinFilter& filter, const Serving& serving);
 
   Home& home_;

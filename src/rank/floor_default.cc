@@ -1,0 +1,22 @@
+// The calibration of the default model: what `likeness train floor` found (docs/ranking.md says on which pictures).
+#include "rank/floor.h"
+
+namespace likeness {
+namespace {
+
+constexpr std::string_view kFeature = "deep.efficientnet_lite1";
+
+}  // namespace
+
+std::shared_ptr<const FloorModel> FloorModel::Default(std::string_view feature_type) {
+  if (feature_type != kFeature) return nullptr;
+  Parameters parameters;
+  parameters.feature = kFeature;
+  parameters.weights = {4.2, 0, 6.1, -4.1, 0, 0};
+  parameters.centers = {0.55, 0, 0.55, 0.6, 0, 0};
+  parameters.bias = -0.7;
+  parameters.threshold = 0.15;
+  return std::shared_ptr<const FloorModel>(new FloorModel(std::move(parameters)));
+}
+
+}  // namespace likeness
