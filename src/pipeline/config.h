@@ -45,6 +45,15 @@ struct QueueConfig {
   double lease_seconds = 60;     // without a sign of life from its worker for so long, a chunk is given to another
 };
 
+// Who searches for `likeness root`.
+struct ClusterConfig {
+  std::vector<std::string> leaves;  // "HOST:PORT" each; with discovery "nats" none
+  std::string discovery = "list";   // or "nats": leaves say where they are, on the servers of [queue]
+  std::string token_file;           // that leaves want of roots; empty: none
+  double patience_seconds = 1;      // for one leaf to answer
+  double alive_seconds = 5;         // of a leaf that gives no sign of life, with discovery "nats"
+};
+
 // Relative paths are meant from the home. Each member is a key of the file: docs/configuration.md.
 struct Config {
   ImageLimits image;  // [image] max_pixels, max_bytes, max_aspect
@@ -63,6 +72,7 @@ struct Config {
   ObjectsConfig objects;               // [objects]
   CatalogConfig catalog;               // [catalog]
   QueueConfig queue;                   // [queue]
+  ClusterConfig cluster;               // [cluster]
   size_t threads = 0;                  // threads: 0 in the file means one for each available processor
 };
 
