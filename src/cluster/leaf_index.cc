@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "pipeline/materialise.h"
+#include "pipeline/metadata.h"
 #include "pipeline/open_snapshot.h"
 #include "store/object_keys.h"
 
@@ -14,34 +15,39 @@ bool ShardChoice::Has(size_t place, const ShardId& shard) const {
   return place % of == index;
 }
 
+absl::Status LeafIndex::OpenShard(const std::string& generation, const Release::Shard& shard,
+                                  std::shared_ptr<const Segment>& segment, std::shared_ptr<const Segment>& metadata) {
+  const std::string key = SegmentKey(generation, shard.id);
+  std::weak_ptr<const Segment>& known = open_[key];
+  segment = known.lock();
+  if (segment == nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(segment, OpenVerifiedSegment(objects_, generation, shard.id));
+    known = segment;
+  }
+  if (segment->doc_count() != shard.images) {
+    return absl::DataLossError(key + " has " + std::to_string(segment->doc_count()) + " images, the release says " +
+                               std::to_string(shard.images));
+  }
+  LIKENESS_ASSIGN_OR_RETURN(metadata, OpenShardMetadata(objects_, generation, shard, *segment));
+  return metadata == nullptr ? absl::OkStatus() : Annotate(metadata->Verify(), "its metadata");
+}
+
 std::shared_ptr<const LeafRelease> LeafIndex::Open(Release release, const LeafRelease* before) {
   auto opened = std::make_shared<LeafRelease>();
   const std::string generation = GenerationOf(release.features);
   opened->segments.resize(release.shards.size());
+  opened->metadata.resize(release.shards.size());
   for (size_t i = 0; i < release.shards.size(); ++i) {
     const Release::Shard& shard = release.shards[i];
     if (!options_.choice.Has(i, shard.id)) continue;
-    std::weak_ptr<const Segment>& known = open_[SegmentKey(generation, shard.id)];
-    std::shared_ptr<const Segment> segment = known.lock();
-    if (segment == nullptr) {
-      auto made = OpenVerifiedSegment(objects_, generation, shard.id);
-      if (made.ok() && (*made)->doc_count() != shard.images) {
-        made = absl::DataLossError(SegmentKey(generation, shard.id) + " has " + std::to_string((*made)->doc_count()) +
-                                   " images, the release says " + std::to_string(shard.images));
-      }
-      if (!made.ok()) {
-        const std::string problem =
-            "the segment of shard " + shard.id.ToString() + " is not served: " + MessageOf(made.status());
-        if (before == nullptr || std::ranges::find(before->problems, problem) == before->problems.end()) {
-          Log(LogLevel::kError, "segment_refused", {{"release", release.name}, {"reason", problem}});
-        }
-        opened->problems.push_back(problem);
-        continue;
-      }
-      segment = *std::move(made);
-      known = segment;
+    const absl::Status status = OpenShard(generation, shard, opened->segments[i], opened->metadata[i]);
+    if (status.ok()) continue;
+    opened->segments[i] = nullptr;
+    const std::string problem = "the segment of shard " + shard.id.ToString() + " is not served: " + MessageOf(status);
+    if (before == nullptr || std::ranges::find(before->problems, problem) == before->problems.end()) {
+      Log(LogLevel::kError, "segment_refused", {{"release", release.name}, {"reason", problem}});
     }
-    opened->segments[i] = std::move(segment);
+    opened->problems.push_back(problem);
   }
   opened->release = std::move(release);
   return opened;

@@ -32,7 +32,8 @@ struct ShardChoice {
 struct LeafRelease {
   Release release;
   std::vector<std::shared_ptr<const Segment>> segments;  // beside release.shards; null where it is not here
-  std::vector<std::string> problems;                     // why, of those that should be
+  std::vector<std::shared_ptr<const Segment>> metadata;  // beside segments; null where the release has none
+  std::vector<std::string> problems;                     // why segments that should be here are not
 };
 
 class LeafIndex {
@@ -63,6 +64,8 @@ class LeafIndex {
     uint64_t number = 0;  // of releases that were taken up
   };
 
+  absl::Status OpenShard(const std::string& generation, const Release::Shard& shard,
+                         std::shared_ptr<const Segment>& segment, std::shared_ptr<const Segment>& metadata);
   std::shared_ptr<const LeafRelease> Open(Release release, const LeafRelease* before);
   void LetGo();
 

@@ -183,17 +183,18 @@ class LeafServer::Server final : public v1::Leaf::CallbackService {
     if (release == nullptr) {
       return absl::FailedPreconditionError("this leaf serves " + Known(index_) + ", not release " + request.release());
     }
-    std::vector<std::shared_ptr<const Segment>> segments;
+    std::vector<std::shared_ptr<const Segment>> segments, metadata;
     for (const uint32_t place : request.segments()) {
       if (place >= release->segments.size() || release->segments[place] == nullptr) {
         return absl::FailedPreconditionError("this leaf does not serve segment " + std::to_string(place) +
                                              " of release " + request.release());
       }
       segments.push_back(release->segments[place]);
+      metadata.push_back(release->metadata[place]);
     }
     LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request, segments, reply));
     if (reply.unknown_size() > 0) return absl::OkStatus();
-    const Snapshot snapshot(request.release(), std::move(segments));
+    const Snapshot snapshot(request.release(), std::move(segments), std::move(metadata));
     LIKENESS_ASSIGN_OR_RETURN(const LeafAnswer answer, AnswerLeaf(snapshot, query, allowed, 1));
     for (const Hit& hit : answer.hits) ToMessage(hit, *reply.add_hits());
     reply.set_scanned(answer.stats.scanned);
