@@ -2,6 +2,7 @@
 #pragma once
 
 #include <grpcpp/grpcpp.h>
+#include <leaf.grpc.pb.h>
 
 #include <array>
 #include <chrono>
@@ -16,7 +17,6 @@
 #include <vector>
 
 #include "base/status.h"
-#include "leaf.grpc.pb.h"
 
 namespace likeness {
 

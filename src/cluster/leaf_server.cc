@@ -3,6 +3,7 @@
 #include <grpcpp/ext/health_check_service_server_builder_option.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <leaf.grpc.pb.h>
 
 #include <algorithm>
 #include <atomic>
@@ -13,7 +14,6 @@
 #include "cluster/filter.h"
 #include "cluster/rpc.h"
 #include "cluster/wire.h"
-#include "leaf.grpc.pb.h"
 #include "rank/leaf.h"
 
 namespace likeness {

@@ -4,10 +4,11 @@
 // bits, so that an answer is the same bytes wherever it was made.
 #pragma once
 
+#include <leaf.pb.h>
+
 #include <vector>
 
 #include "base/status.h"
-#include "leaf.pb.h"
 #include "rank/leaf.h"
 
 namespace likeness {
