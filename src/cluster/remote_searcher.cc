@@ -74,7 +74,18 @@ class RemoteSearcher::Leaves {
       serving_ = snapshot.name();
     }
     const auto routing = RouteTo(snapshot);
-    return FanOut(snapshot, *routing, query, allowed, {options_.patience, options_.hedge ? &hedges_ : nullptr});
+    const FanOutOptions options{options_.patience, options_.hedge ? &hedges_ : nullptr};
+    if (snapshot.young() == 0) return FanOut(snapshot, *routing, query, allowed, options);
+    // Pictures that are in no release yet, which only this process has: few, and soon looked through.
+    const size_t sealed = snapshot.segments().size() - snapshot.young();
+    const auto young = snapshot.segments().subspan(sealed);
+    const AllowedDocs allowed_young(allowed.begin() + static_cast<std::ptrdiff_t>(allowed.empty() ? 0 : sealed),
+                                    allowed.end());
+    std::vector<LeafAnswer> answers(2);
+    LIKENESS_ASSIGN_OR_RETURN(
+        answers[0], AnswerLeaf(Snapshot(snapshot.name(), {young.begin(), young.end()}), query, allowed_young, 1));
+    LIKENESS_ASSIGN_OR_RETURN(answers[1], FanOut(snapshot, *routing, query, allowed, options));
+    return MergeAnswers(answers, query.k);
   }
 
   bool Ready(const Snapshot& snapshot) {

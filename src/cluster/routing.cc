@@ -38,7 +38,7 @@ std::string WhyUnserved(const std::string& release, const std::vector<std::share
 }  // namespace
 
 Routing RouteOf(const Snapshot& snapshot, const std::vector<std::shared_ptr<LeafLink>>& leaves) {
-  const auto segments = snapshot.segments();
+  const auto segments = snapshot.segments().first(snapshot.segments().size() - snapshot.young());
   std::vector<std::vector<size_t>> served(segments.size());  // by which leaves
   for (size_t leaf = 0; leaf < leaves.size(); ++leaf) {
     const auto description = leaves[leaf]->description();

@@ -27,6 +27,7 @@ struct Routing {
   std::string why;  // no leaf has them, one sentence
 };
 
+// Of the segments of the release alone: those that are young are not on any leaf.
 Routing RouteOf(const Snapshot& snapshot, const std::vector<std::shared_ptr<LeafLink>>& leaves);
 
 }  // namespace likeness
