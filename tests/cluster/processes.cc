@@ -89,12 +89,12 @@ Listener::Listener(const SmallCollection& collection, const std::string& name,
   std::vector<std::string> all = {"--home", collection.home().string()};
   all.insert(all.end(), arguments.begin(), arguments.end());
   process_ = std::make_unique<Process>(LIKENESS_BINARY, all, log_);
-  constexpr std::string_view kHost = "127.0.0.1:";
-  const bool said = Await(std::string(kHost));
+  const std::string before = name == "leaf" ? "leaf at 127.0.0.1:" : "serving http://127.0.0.1:";
+  const bool said = Await(before);
   EXPECT_TRUE(said) << Log();
   if (!said) return;
   const std::string text = Log();
-  port_ = std::atoi(text.c_str() + text.find(kHost) + kHost.size());
+  port_ = std::atoi(text.c_str() + text.find(before) + before.size());
 }
 
 std::string Listener::Log() const { return ReadFile(log_).value_or(""); }
