@@ -48,3 +48,13 @@ find_library(OPENMP_LIBRARY NAMES libgomp.so.1 gomp REQUIRED)
 add_library(onednn INTERFACE)
 target_include_directories(onednn SYSTEM INTERFACE ${DNNL_INCLUDE})
 target_link_libraries(onednn INTERFACE ${DNNL_LIBRARY} ${OPENMP_LIBRARY})
+
+# gRPC: its pkg-config file names half of Abseil, its CMake config every plugin.
+find_path(GRPC_INCLUDE grpcpp/grpcpp.h REQUIRED)
+find_library(GRPC_CPP_LIBRARY grpc++ REQUIRED)
+find_library(GRPC_LIBRARY grpc REQUIRED)
+find_library(GPR_LIBRARY gpr REQUIRED)
+find_program(GRPC_PLUGIN grpc_cpp_plugin REQUIRED)
+add_library(grpc INTERFACE)
+target_include_directories(grpc SYSTEM INTERFACE ${GRPC_INCLUDE})
+target_link_libraries(grpc INTERFACE ${GRPC_CPP_LIBRARY} ${GRPC_LIBRARY} ${GPR_LIBRARY} Threads::Threads)

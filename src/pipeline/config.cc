@@ -112,6 +112,41 @@ Setter Address(std::string& target, std::vector<std::string> schemes) {
   };
 }
 
+// Addresses of leaves.
+Setter Leaves(std::vector<std::string>& target) {
+  return [&target](const toml::node& node) -> absl::Status {
+    const auto refuse = [] {
+      return absl::InvalidArgumentError("must be a list of addresses, like [\"10.0.0.7:8485\"]");
+    };
+    std::vector<std::string> leaves;
+    if (!Names(leaves)(node).ok()) return refuse();
+    for (const std::string& leaf : leaves) {
+      const size_t colon = leaf.rfind(':');
+      if (colon == 0 || colon == std::string::npos || colon + 1 == leaf.size() || leaf.size() > 300 ||
+          leaf.find_first_not_of("0123456789", colon + 1) != std::string::npos ||
+          leaf.find_first_of(" /@\"\\") != std::string::npos) {
+        return refuse();
+      }
+    }
+    target = std::move(leaves);
+    return absl::OkStatus();
+  };
+}
+
+// One of some words.
+Setter OneOf(std::string& target, std::vector<std::string> words) {
+  return [&target, words = std::move(words)](const toml::node& node) -> absl::Status {
+    std::string word;
+    if (!Text(word)(node).ok() || std::ranges::find(words, word) == words.end()) {
+      std::string known;
+      for (const std::string& one : words) known += (known.empty() ? "\"" : " or \"") + one + "\"";
+      return absl::InvalidArgumentError("must be " + known);
+    }
+    target = word;
+    return absl::OkStatus();
+  };
+}
+
 // One of some names.
 template <typename T, typename Parse>
 Setter Named(T& target, Parse parse) {
@@ -192,6 +227,11 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"queue.credentials_file", Text(config.queue.credentials_file)},
       {"queue.ca_file", Text(config.queue.ca_file)},
       {"queue.lease_seconds", Number(config.queue.lease_seconds, 0.1, 86'400)},
+      {"cluster.leaves", Leaves(config.cluster.leaves)},
+      {"cluster.discovery", OneOf(config.cluster.discovery, {"list", "nats"})},
+      {"cluster.token_file", Text(config.cluster.token_file)},
+      {"cluster.patience_seconds", Number(config.cluster.patience_seconds, 0.001, 3600)},
+      {"cluster.alive_seconds", Number(config.cluster.alive_seconds, 0.5, 3600)},
       {"features.types", FeatureNames(config.features)},
       {"rank.floor", YesOrNo(config.rank.floor)},
   };

@@ -52,6 +52,15 @@ struct RankConfig {
   bool floor = true;                     // what is not probably relevant is left out, unless a request says otherwise
 };
 
+// Who searches for `likeness root`.
+struct ClusterConfig {
+  std::vector<std::string> leaves;  // "HOST:PORT" each; with discovery "nats" none
+  std::string discovery = "list";   // or "nats": leaves say where they are, on the servers of [queue]
+  std::string token_file;           // that leaves want of roots; empty: none
+  double patience_seconds = 1;      // for one leaf to answer
+  double alive_seconds = 5;         // of a leaf that gives no sign of life, with discovery "nats"
+};
+
 // Relative paths are meant from the home. Each member is a key of the file: docs/configuration.md.
 struct Config {
   ImageLimits image;  // [image] max_pixels, max_bytes, max_aspect
@@ -71,6 +80,7 @@ struct Config {
   CatalogConfig catalog;               // [catalog]
   QueueConfig queue;                   // [queue]
   RankConfig rank;                     // [rank]
+  ClusterConfig cluster;               // [cluster]
   size_t threads = 0;                  // threads: 0 in the file means one for each available processor
 };
 

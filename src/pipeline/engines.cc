@@ -61,7 +61,9 @@ std::vector<std::string> Split(const std::string& urls) {
   return parts;
 }
 
-absl::StatusOr<std::unique_ptr<Queue>> OpenNats(const QueueConfig& config, const std::filesystem::path& home) {
+bool IsNats(const QueueConfig& config) { return config.url.starts_with("nats://") || config.url.starts_with("tls://"); }
+
+absl::StatusOr<NatsOptions> NatsOptionsOf(const QueueConfig& config, const std::filesystem::path& home) {
   NatsOptions options;
   options.urls = Split(config.url);
   options.name = config.name;
@@ -75,6 +77,11 @@ absl::StatusOr<std::unique_ptr<Queue>> OpenNats(const QueueConfig& config, const
   }
   options.credentials_file = In(home, config.credentials_file).string();
   options.ca_file = In(home, config.ca_file).string();
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Queue>> OpenNats(const QueueConfig& config, const std::filesystem::path& home) {
+  LIKENESS_ASSIGN_OR_RETURN(const NatsOptions options, NatsOptionsOf(config, home));
   return OpenNatsQueue(options);
 }
 
@@ -131,8 +138,16 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config
 
 absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, const std::filesystem::path& home) {
   if (config.url.empty()) return OpenSqliteQueue(home / "queue.sqlite");
-  const bool nats = config.url.starts_with("nats://") || config.url.starts_with("tls://");
-  return Opened("queue", config.url, nats ? OpenNats(config, home) : OpenPostgresQueue(config.url));
+  return Opened("queue", config.url, IsNats(config) ? OpenNats(config, home) : OpenPostgresQueue(config.url));
+}
+
+absl::StatusOr<NatsOptions> ReadNatsOptions(const QueueConfig& config, const std::filesystem::path& home) {
+  if (!IsNats(config)) {
+    return absl::InvalidArgumentError(
+        "[cluster] discovery is \"nats\", but [queue] url names no NATS servers: set it to nats://HOST:PORT,... or "
+        "list the leaves");
+  }
+  return Opened("queue", config.url, NatsOptionsOf(config, home));
 }
 
 }  // namespace likeness

@@ -11,6 +11,7 @@
 #include "catalog/catalog.h"
 #include "object/object_store.h"
 #include "pipeline/config.h"
+#include "queue/nats_queue.h"
 #include "queue/queue.h"
 
 namespace likeness {
@@ -21,6 +22,10 @@ absl::StatusOr<std::unique_ptr<ObjectStore>> OpenObjects(const ObjectsConfig& co
                                                          const std::filesystem::path& home);
 absl::StatusOr<std::unique_ptr<Catalog>> OpenCatalog(const CatalogConfig& config, const std::filesystem::path& home);
 absl::StatusOr<std::unique_ptr<Queue>> OpenQueue(const QueueConfig& config, const std::filesystem::path& home);
+
+// How the NATS servers of the configuration are reached. Errors: those of reading its secrets; InvalidArgument when the
+// queue is not on NATS.
+absl::StatusOr<NatsOptions> ReadNatsOptions(const QueueConfig& config, const std::filesystem::path& home);
 
 // For tests, before threads are there: the stores that are opened from now on are what `wrap` makes of them; with null,
 // themselves again.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "rank/leaf.h"
 
@@ -20,6 +21,9 @@ class Searcher {
 
   // Whether a snapshot can be searched as a whole now: until then a service stays with the release that it serves.
   virtual bool Ready(const Snapshot&) { return true; }
+
+  // What it counts, in the text format of Prometheus.
+  virtual std::string MetricsText() const { return {}; }
 };
 
 // Segments in this process, `threads` at once.

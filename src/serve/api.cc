@@ -147,7 +147,10 @@ ApiResponse Api::GetHealth(const Call& call) {
 
 ApiResponse Api::GetMetrics(const Call& call) {
   if (const absl::Status status = call.target.Check({}); !status.ok()) return ErrorResponse(status, false);
-  return {200, "text/plain; version=0.0.4; charset=utf-8", {}, metrics_.Text(backend_.ReleaseImages())};
+  return {200,
+          "text/plain; version=0.0.4; charset=utf-8",
+          {},
+          metrics_.Text(backend_.ReleaseImages()) + backend_.SearcherMetrics()};
 }
 
 ApiResponse Api::GetPage(const Call& call) { return AssetResponse(call, "index.html"); }

@@ -34,6 +34,8 @@ class Backend {
   virtual absl::StatusOr<std::vector<Board>> Boards() = 0;
   virtual absl::StatusOr<CollectionStatus> Status() = 0;
   virtual uint64_t ReleaseImages() = 0;  // 0 before the first release
+  // What those who search for it count, in the text format of Prometheus.
+  virtual std::string SearcherMetrics() { return {}; }
   // The original bytes.
   virtual absl::StatusOr<std::string> Read(const ImageRecord& image) = 0;
   // Takes a picture in, or out for good (false: there is none). See Adder::Add and SearchService::Remove.

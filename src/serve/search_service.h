@@ -150,6 +150,7 @@ class SearchService {
 
   LiveServing& live() { return live_; }
   Home& home() const { return home_; }
+  const Searcher& searcher() const { return *searcher_; }
 
  private:
   SearchService(Home& home, size_t threads, std::unique_ptr<Searcher> searcher);

@@ -22,6 +22,7 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<CollectionStatus> Status() override;
   uint64_t ReleaseImages() override;
+  std::string SearcherMetrics() override { return service_.searcher().MetricsText(); }
   absl::StatusOr<std::string> Read(const ImageRecord& image) override;
   absl::StatusOr<AddedPicture> Add(const NewPicture& picture, Deadline deadline) override;
   absl::StatusOr<bool> Remove(const Signature& signature) override;

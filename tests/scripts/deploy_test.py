@@ -67,7 +67,7 @@ def likeness_commands():
 class Commands(unittest.TestCase):
     def test_there_are_command_lines_of_every_job(self):
         said = {word for _, words in likeness_commands() for word in words}
-        self.assertLessEqual({"plan", "worker", "join", "materialise", "queue"}, said)
+        self.assertLessEqual({"plan", "worker", "join", "materialise", "queue", "leaf", "root"}, said)
 
     def test_the_program_knows_every_one(self):
         binary = likeness_binary()
@@ -122,7 +122,7 @@ class Systemd(unittest.TestCase):
 
     def test_the_timer_starts_a_unit_that_exists(self):
         self.assertEqual({path.stem for path in (DEPLOY / "systemd").glob("*.timer")},
-                         {path.stem for path in (DEPLOY / "systemd").glob("*.service")} - {"likeness-worker@"})
+                         {path.stem for path in (DEPLOY / "systemd").glob("*.service")} - {"likeness-worker@", "likeness-leaf@", "likeness-root"})
 
 
 class Kubernetes(unittest.TestCase):
@@ -139,14 +139,15 @@ class Kubernetes(unittest.TestCase):
             self.assertNotIn("Secret", kinds)
 
     def test_shapes(self):
-        expected = {"Deployment": "apps/v1", "CronJob": "batch/v1", "Namespace": "v1", "ServiceAccount": "v1",
+        expected = {"Deployment": "apps/v1", "StatefulSet": "apps/v1", "Service": "v1", "CronJob": "batch/v1", "Namespace": "v1", "ServiceAccount": "v1",
                     "Role": "rbac.authorization.k8s.io/v1", "RoleBinding": "rbac.authorization.k8s.io/v1",
                     "Kustomization": "kustomize.config.k8s.io/v1beta1"}
         for file, document in documents():
             with self.subTest(file=file, kind=document["kind"]):
                 self.assertEqual(document["apiVersion"], expected[document["kind"]])
-                if document["kind"] == "Deployment":
+                if document["kind"] == "Deployment" and document["metadata"]["name"] == "likeness-worker":
                     self.assertNotIn("replicas", document["spec"], "the autoscaler sets it")
+                if document["kind"] in ("Deployment", "StatefulSet"):
                     labels = document["spec"]["template"]["metadata"]["labels"]
                     self.assertEqual(document["spec"]["selector"]["matchLabels"], labels)
                 if document["kind"] == "CronJob":
@@ -190,6 +191,23 @@ class Kubernetes(unittest.TestCase):
     def test_a_worker_has_time_to_give_its_lease_back(self):
         pods = dict(pod_specs())
         self.assertGreaterEqual(pods["likeness-worker"]["terminationGracePeriodSeconds"], 10)
+
+    def test_leaves_and_roots_find_each_other(self):
+        by_name = {(document["kind"], document.get("metadata", {}).get("name")): document for _, document in documents()}
+        leaf = by_name["StatefulSet", "likeness-leaf"]["spec"]
+        container, = leaf["template"]["spec"]["containers"]
+        words = container["command"]
+        of = int(words[words.index("--of") + 1])
+        self.assertEqual(leaf["replicas"] % of, 0, "every share of the collection has as many replicas")
+        port, = container["ports"]
+        self.assertEqual(container["readinessProbe"]["grpc"]["port"], port["containerPort"])
+        self.assertIn(f'$(POD_IP):{port["containerPort"]}', words)
+        self.assertEqual(leaf["serviceName"], by_name["Service", "likeness-leaf"]["metadata"]["name"])
+        service, root = by_name["Service", "likeness-root"]["spec"], by_name["Deployment", "likeness-root"]["spec"]
+        self.assertEqual(service["selector"], root["selector"]["matchLabels"])
+        configuration = (KUBERNETES / "likeness.toml").read_text()
+        self.assertIn('discovery = "nats"', configuration)
+        self.assertIn("token_file", configuration)
 
     def test_the_autoscaler_may_do_what_it_does_and_no_more(self):
         by_kind = {document["kind"]: document for file, document in documents() if file == "scale.yaml"}
