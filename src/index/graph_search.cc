@@ -1,60 +1,14 @@
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <vector>
 
 #include "index/graph.h"
+#include "index/met_rows.h"
 #include "kernel/hamming_gather.h"
 
 namespace likeness {
 namespace {
 
 constexpr size_t kLooksAtClock = 64;  // nodes left between two looks at the clock
-
-// The rows that a search has met. Forgetting costs as much as was met.
-class Met {
- public:
-  void Clear(size_t expected) {
-    const size_t size = std::bit_ceil(std::max<size_t>(4 * expected, 1024));
-    if (size > slots_.size() || size * 8 < slots_.size()) {
-      slots_.assign(size, kNoRow);
-    } else {
-      std::ranges::fill(slots_, kNoRow);
-    }
-    count_ = 0;
-  }
-
-  // True the first time. REQUIRES: row != kNoRow
-  bool Add(uint32_t row) {
-    if (2 * count_ >= slots_.size()) Grow();
-    if (!Put(row)) return false;
-    ++count_;
-    return true;
-  }
-
- private:
-  bool Put(uint32_t row) {
-    const size_t mask = slots_.size() - 1;
-    size_t at = (row * 0x9E3779B1u) >> 7 & mask;
-    while (slots_[at] != kNoRow) {
-      if (slots_[at] == row) return false;
-      at = (at + 1) & mask;
-    }
-    slots_[at] = row;
-    return true;
-  }
-
-  void Grow() {
-    std::vector<uint32_t> before(2 * slots_.size(), kNoRow);
-    before.swap(slots_);
-    for (const uint32_t row : before) {
-      if (row != kNoRow) Put(row);
-    }
-  }
-
-  std::vector<uint32_t> slots_;
-  size_t count_ = 0;
-};
 
 // The nearest nodes met, sorted, each left or not. The lowest bit of an entry says that it was left; what is above it
 // is the key, so that entries order as keys do.
@@ -104,7 +58,7 @@ class View {
 
 // What a thread keeps between searches.
 struct Scratch {
-  Met met;
+  MetRows met;
   View view;
   std::vector<uint32_t> rows, kept;
   std::vector<uint16_t> distances;
