@@ -6,8 +6,13 @@
 namespace likeness {
 
 Snapshot::Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments,
-                   std::vector<std::shared_ptr<const Segment>> metadata)
-    : name_(std::move(name)), segments_(std::move(segments)), metadata_(std::move(metadata)), starts_{0} {
+                   std::vector<std::shared_ptr<const Segment>> metadata,
+                   std::vector<std::shared_ptr<const TokenIndex>> tokens)
+    : name_(std::move(name)),
+      segments_(std::move(segments)),
+      metadata_(std::move(metadata)),
+      tokens_(std::move(tokens)),
+      starts_{0} {
   LIKENESS_CHECK(metadata_.empty() || metadata_.size() == segments_.size());
   for (const std::shared_ptr<const Segment>& segment : segments_) {
     starts_.push_back(starts_.back() + segment->doc_count());

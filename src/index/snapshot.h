@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "index/segment.h"
+#include "index/token_index.h"
 #include "types/doc_id.h"
 #include "types/signature.h"
 
@@ -28,14 +29,19 @@ class Snapshot {
 
   // `metadata` is empty or has one entry a segment, which may be null: what people wrote about its documents, in the
   // same order of documents (rank/metadata.h). REQUIRES: as many documents as the segment beside it
+  // `tokens`: beside `segments`, null where there is none; it may be shorter.
   Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>> segments,
-           std::vector<std::shared_ptr<const Segment>> metadata = {});
+           std::vector<std::shared_ptr<const Segment>> metadata = {},
+           std::vector<std::shared_ptr<const TokenIndex>> tokens = {});
 
   const std::string& name() const { return name_; }
   std::span<const std::shared_ptr<const Segment>> segments() const { return segments_; }
   // May be null.
   const Segment* metadata(size_t segment) const { return metadata_.empty() ? nullptr : metadata_[segment].get(); }
   uint64_t doc_count() const { return starts_.back(); }
+
+  // Postings by visual word of a segment's documents. May be null: it has none. Lives as long as the snapshot.
+  const TokenIndex* tokens(size_t segment) const { return segment < tokens_.size() ? tokens_[segment].get() : nullptr; }
 
   // This one with segments behind its own of pictures that are in no release yet: only this process has them.
   std::shared_ptr<const Snapshot> With(std::span<const std::shared_ptr<const Segment>> young) const;
@@ -56,6 +62,7 @@ class Snapshot {
   std::string name_;
   std::vector<std::shared_ptr<const Segment>> segments_;
   std::vector<std::shared_ptr<const Segment>> metadata_;
+  std::vector<std::shared_ptr<const TokenIndex>> tokens_;
   size_t young_ = 0;
   std::vector<uint64_t> starts_;  // ordinal of each segment's first document, then doc_count()
 };

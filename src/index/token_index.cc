@@ -113,28 +113,41 @@ absl::Status TokenIndex::ReadTables() {
   const auto feature = FeatureKey::Parse(name);
   if (!feature) return damaged("has words of no feature");
   feature_ = *feature;
+  // A table by word saves a search through all entries for each keypoint of a query.
+  const size_t table = parts_ == 0 ? 0 : size_t{entries_[parts_ - 1].word} + 2;
+  const bool dense = table <= 8 * parts_ + 1024;
+  if (dense) begins_.reserve(table);
   for (size_t i = 0; i < parts_; ++i) {
     const TokenPartEntry& entry = entries_[i];
     if (entry.postings < 1 || entry.postings > kTokenPartPostings || entry.offset > footer.tables_offset ||
-        entry.bytes > footer.tables_offset - entry.offset || (i > 0 && entry.word < entries_[i - 1].word)) {
+        entry.bytes > footer.tables_offset - entry.offset || entry.word > entries_[parts_ - 1].word ||
+        (i > 0 && entry.word < entries_[i - 1].word)) {
       return damaged("has tables that make no sense");
     }
     words_ += i == 0 || entry.word != entries_[i - 1].word ? 1 : 0;
+    if (dense && begins_.size() <= entry.word) begins_.resize(size_t{entry.word} + 1, static_cast<uint32_t>(i));
   }
+  if (dense && parts_ > 0) begins_.push_back(static_cast<uint32_t>(parts_));
   return absl::OkStatus();
 }
 
-uint64_t TokenIndex::resident_bytes() const { return parts_ * sizeof(TokenPartEntry) + norms_.size_bytes(); }
+uint64_t TokenIndex::resident_bytes() const {
+  return parts_ * sizeof(TokenPartEntry) + norms_.size_bytes() + begins_.size() * sizeof(uint32_t);
+}
 
 TokenIndex::List TokenIndex::Find(uint32_t word) const {
   const std::span<const TokenPartEntry> entries(entries_, parts_);
-  const auto begin = std::ranges::lower_bound(entries, word, {}, &TokenPartEntry::word);
   List list;
-  list.begin = list.end = static_cast<uint32_t>(begin - entries.begin());
-  for (auto at = begin; at != entries.end() && at->word == word; ++at) {
-    ++list.end;
-    list.documents = at->documents;
-    list.postings += at->postings;
+  if (begins_.empty()) {
+    const auto begin = std::ranges::lower_bound(entries, word, {}, &TokenPartEntry::word);
+    list.begin = static_cast<uint32_t>(begin - entries.begin());
+  } else {
+    list.begin = size_t{word} + 1 < begins_.size() ? begins_[word] : static_cast<uint32_t>(parts_);
+  }
+  list.end = list.begin;
+  for (; list.end < parts_ && entries[list.end].word == word; ++list.end) {
+    list.documents = entries[list.end].documents;
+    list.postings += entries[list.end].postings;
   }
   return list;
 }

@@ -87,6 +87,7 @@ class TokenIndex {
   std::unique_ptr<std::byte[]> tables_;
   const TokenPartEntry* entries_ = nullptr;  // [parts_], by word
   size_t parts_ = 0;
+  std::vector<uint32_t> begins_;  // first part of each word, where words are dense enough for that; else empty
   size_t words_ = 0;
   std::span<const float> norms_;  // [doc_count]
   FeatureKey feature_;

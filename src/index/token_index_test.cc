@@ -151,6 +151,42 @@ TEST_F(TokenIndexTest, RowsThatAreNoneAreRefusedAndTheRestGoesOn) {
   EXPECT_TRUE(absl::IsInvalidArgument(TokenWriter::Create(path_, {"", ""}).status()));
 }
 
+// The example of docs/formats/tokens.md.
+TEST_F(TokenIndexTest, FileOfVersion1IsReadForEver) {
+  const auto kept = std::filesystem::path(LIKENESS_SOURCE_DIR) / "tests/format/tokens_v1.bin";
+  const std::vector<TokenDocument> documents = {
+      {{.word = 7, .signature = 0x1122334455667788, .x = 256, .y = 100.25f, .sigma = 4, .angle = 1.5707963f}},
+      {},
+      {{.word = 7, .signature = 0x1122334455667789, .x = 10, .y = 20, .sigma = 1, .angle = 0},
+       {.word = 7, .signature = 0xFF, .x = 511, .y = 0, .sigma = 16, .angle = 3.1415927f},
+       {.word = 9, .signature = 1, .x = 0, .y = 0, .sigma = 2, .angle = 0}},
+  };
+  ASSERT_EQ(WriteTokens(path_, documents), absl::OkStatus());
+  const std::string made = ReadFile(path_).value();
+  if (std::getenv("LIKENESS_WRITE_FORMAT_FILES") != nullptr) {
+    ASSERT_EQ(WriteFileAtomic(kept, AsBytes(made)), absl::OkStatus());
+  }
+  EXPECT_TRUE(ReadFile(kept).value() == made) << "the writer makes other bytes than it did";
+  const auto index = TokenIndex::Open(kept, std::make_shared<TokenCache>(0)).value();
+  EXPECT_EQ(index->Verify(), absl::OkStatus());
+  EXPECT_EQ(index->doc_count(), 3);
+  EXPECT_EQ(index->postings(), 4);
+  EXPECT_EQ(index->feature().ToString(), "local/0123456789ab");
+  const std::vector<Posting> seven = ReadList(*index, 7);
+  ASSERT_EQ(seven.size(), 3);
+  EXPECT_EQ(seven[0].doc, 0);
+  EXPECT_EQ(seven[0].signature, 0x1122334455667788);
+  const LocalFeature feature = TokenFeature(7, seven[0].signature, seven[0].geometry);
+  EXPECT_NEAR(feature.x, 256.25, 1e-4);
+  EXPECT_NEAR(feature.y, 100.25, 1e-4);
+  EXPECT_NEAR(feature.sigma, 4, 0.3);
+  EXPECT_NEAR(feature.angle, 1.607, 1e-3);
+  EXPECT_EQ(seven[1].doc, 2);
+  EXPECT_EQ(seven[2].doc, 2);
+  EXPECT_EQ(index->Find(7).documents, 2);
+  EXPECT_NEAR(index->norm(DocId(2)), std::sqrt(2 * std::pow(std::log1p(1.5), 2) + std::pow(std::log1p(3.0), 2)), 1e-6);
+}
+
 TEST_F(TokenIndexTest, AnUnsealedFileGoesAway) {
   { const auto writer = TokenWriter::Create(path_, kTokenTestFeature).value(); }
   EXPECT_FALSE(std::filesystem::exists(path_));

@@ -204,6 +204,8 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
        Named<std::optional<Precision>>(config.precision, [](const std::string& name) { return ParsePrecision(name); })},
       {"deep.executor", Named<Executor>(config.executor, [](const std::string& name) { return ParseExecutor(name); })},
       {"local.vocabulary", Text(config.vocabulary)},
+      {"tokens.build", YesOrNo(config.tokens)},
+      {"tokens.cache_bytes", Whole(config.token_cache_bytes, 0, int64_t{1} << 50)},
       {"deep.code_bits", Whole(config.code_bits, 0, 4096)},
       {"fingerprint.shard_images", Whole(config.shard_images, 1, 200'000)},
       {"fingerprint.chunk_seconds", Number(config.chunk_seconds, 0.1, 86'400)},

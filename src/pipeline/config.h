@@ -70,6 +70,8 @@ struct Config {
   std::optional<Precision> precision;             // [deep] precision: none means each model card's own
   Executor executor = Executor::kAuto;            // [deep] executor
   std::string vocabulary{kDefaultVocabulary};     // [local] vocabulary
+  bool tokens = true;                             // [tokens] build: whether releases have an index of visual words
+  uint64_t token_cache_bytes = 512ull << 20;      // [tokens] cache_bytes: of its postings, in memory of a server
   size_t code_bits = 1024;                        // [deep] code_bits: 0 means the layer's own dimension
   size_t shard_images = 200'000;                  // [fingerprint] shard_images: images in a shard at most
   // [fingerprint] chunk_seconds: what one worker should take for a chunk, by the rates measured here before.

@@ -94,6 +94,7 @@ void Judge(const std::vector<ObjectInfo>& objects, const Needed& needed, Garbage
       case ObjectKey::Kind::kFingerprints:
       case ObjectKey::Kind::kSegment:
       case ObjectKey::Kind::kMetadata:
+      case ObjectKey::Kind::kTokens:
         goes = !needed.generations.contains(key->release);
         break;
       case ObjectKey::Kind::kBinarizer:

@@ -43,6 +43,7 @@ absl::StatusOr<std::unique_ptr<Home>> Home::Open(const std::filesystem::path& pa
   home->config_ = std::move(config);
   if (home->config_.models.empty()) home->config_.models = {std::string(kDefaultModel)};
   if (home->config_.threads == 0) home->config_.threads = AvailableThreads();
+  home->token_cache_ = std::make_shared<TokenCache>(home->config_.token_cache_bytes);
   LIKENESS_ASSIGN_OR_RETURN(home->objects_, OpenObjects(home->config_.objects, whole));
   LIKENESS_ASSIGN_OR_RETURN(home->catalog_, OpenCatalog(home->config_.catalog, whole));
   LIKENESS_ASSIGN_OR_RETURN(home->queue_, OpenQueue(home->config_.queue, whole));

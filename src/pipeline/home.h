@@ -7,6 +7,7 @@
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "image/limits.h"
+#include "index/token_cache.h"
 #include "infer/model_library.h"
 #include "object/object_store.h"
 #include "pipeline/config.h"
@@ -29,6 +30,8 @@ class Home {
   ObjectStore& objects() const { return *objects_; }
   Queue& queue() const { return *queue_; }
   const ModelLibrary& models() const { return models_; }
+  // One for all token indexes of the process, of [tokens] cache_bytes.
+  const std::shared_ptr<TokenCache>& token_cache() const { return token_cache_; }
 
   // A path for a file that is being made, different at every call, in a folder that exists. Whoever asked removes the
   // file; what a killed process left is removed when the home is next opened.
@@ -51,6 +54,7 @@ class Home {
   std::unique_ptr<ObjectStore> objects_;
   std::unique_ptr<Queue> queue_;
   ModelLibrary models_;
+  std::shared_ptr<TokenCache> token_cache_;
 };
 
 }  // namespace likeness

@@ -17,6 +17,7 @@
 #include "pipeline/metadata.h"
 #include "pipeline/releases.h"
 #include "pipeline/shards.h"
+#include "pipeline/token_files.h"
 #include "store/feature_shard.h"
 #include "store/fingerprint_file.h"
 #include "store/object_keys.h"
@@ -300,6 +301,8 @@ absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::
       ++report.built.shards;
       report.built.images += images;
     }
+    LIKENESS_ASSIGN_OR_RETURN(const bool tokens, EnsureTokens(home, shard, generation, features));
+    report.token_files += tokens ? 1 : 0;
     LIKENESS_ASSIGN_OR_RETURN(std::string metadata, SealShardMetadata(home, generation, shard));
     report.release.shards.push_back({shard, images, std::move(metadata)});
   }

@@ -44,6 +44,7 @@ struct IndexReport {
   bool created = false;   // it was not there before
   bool switched = false;  // it serves now and did not before; never set by CreateRelease
   MaterialiseReport built;
+  uint64_t token_files = 0;  // that were made
 };
 
 // Builds the segment of every shard that has a fingerprint file of the generation, and records the release, which does

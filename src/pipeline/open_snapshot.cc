@@ -6,6 +6,7 @@
 #include "index/segment.h"
 #include "pipeline/materialise.h"
 #include "pipeline/metadata.h"
+#include "pipeline/token_files.h"
 #include "store/object_keys.h"
 
 namespace likeness {
@@ -34,16 +35,38 @@ absl::StatusOr<std::shared_ptr<const Segment>> OpenVerifiedSegment(ObjectStore& 
   return segment;
 }
 
+absl::StatusOr<std::shared_ptr<const TokenIndex>> OpenTokens(ObjectStore& objects, const std::string& generation,
+                                                             const ShardId& shard, const Segment& segment,
+                                                             const std::shared_ptr<TokenCache>& cache) {
+  const std::string key = TokensKey(generation, shard);
+  const absl::StatusOr<std::filesystem::path> path = objects.LocalFile(key);
+  if (absl::IsNotFound(path.status())) return nullptr;
+  LIKENESS_RETURN_IF_ERROR(path.status());
+  auto tokens = TokenIndex::Open(*path, cache);
+  if (!tokens.ok()) return Annotate(tokens.status(), key);
+  if ((*tokens)->doc_count() != segment.doc_count()) {
+    return absl::DataLossError(key +
+                               " is not of the same documents as the segment: remove it and run `likeness index`");
+  }
+  return tokens;
+}
+
 absl::StatusOr<std::shared_ptr<const Snapshot>> OpenSnapshot(Home& home, const Release& release) {
   const std::string generation = GenerationOf(release.features);
   std::vector<std::shared_ptr<const Segment>> segments, metadata;
+  std::vector<std::shared_ptr<const TokenIndex>> tokens;
   for (const Release::Shard& shard : release.shards) {
     LIKENESS_ASSIGN_OR_RETURN(auto segment, OpenSegment(home.objects(), generation, shard.id));
     LIKENESS_ASSIGN_OR_RETURN(auto facts, OpenShardMetadata(home.objects(), generation, shard, *segment));
+    tokens.emplace_back();
+    if (LocalFeatureOf(release.features) != nullptr) {
+      LIKENESS_ASSIGN_OR_RETURN(tokens.back(),
+                                OpenTokens(home.objects(), generation, shard.id, *segment, home.token_cache()));
+    }
     metadata.push_back(std::move(facts));
     segments.push_back(std::move(segment));
   }
-  return std::make_shared<const Snapshot>(release.name, std::move(segments), std::move(metadata));
+  return std::make_shared<const Snapshot>(release.name, std::move(segments), std::move(metadata), std::move(tokens));
 }
 
 }  // namespace likeness

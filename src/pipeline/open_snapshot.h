@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "index/snapshot.h"
+#include "index/token_index.h"
 #include "object/object_store.h"
 #include "pipeline/home.h"
 #include "store/release.h"
@@ -21,8 +22,14 @@ absl::StatusOr<std::shared_ptr<const Segment>> OpenSegment(ObjectStore& objects,
 absl::StatusOr<std::shared_ptr<const Segment>> OpenVerifiedSegment(ObjectStore& objects, const std::string& generation,
                                                                    const ShardId& shard);
 
-// Opens the segments of a release; they stay mapped as long as the snapshot lives, whatever happens to the store.
-// Errors: NotFound or DataLoss when a segment is missing or damaged, naming its key.
+// The token index beside a segment, or null where there is none: it was made without.
+// Errors: DataLoss when it is damaged, or not of `segment`'s documents, naming its key.
+absl::StatusOr<std::shared_ptr<const TokenIndex>> OpenTokens(ObjectStore& objects, const std::string& generation,
+                                                             const ShardId& shard, const Segment& segment,
+                                                             const std::shared_ptr<TokenCache>& cache);
+
+// Opens the segments of a release, and their token indexes; they stay mapped as long as the snapshot lives, whatever
+// happens to the store. Errors: NotFound or DataLoss when a segment is missing or damaged, naming its key.
 absl::StatusOr<std::shared_ptr<const Snapshot>> OpenSnapshot(Home& home, const Release& release);
 
 }  // namespace likeness

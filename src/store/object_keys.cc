@@ -77,7 +77,7 @@ std::optional<ObjectKey> Guess(std::string_view text) {
     key.kind = Kind::kFingerprints;
     if (!release(1) || !shard(2, parts[3].substr(0, parts[3].size() - kSst.size()))) return std::nullopt;
   } else if (root == "indexes" && parts.size() == 5) {
-    key.kind = Kind::kSegment;
+    key.kind = parts[4] == "tokens" ? Kind::kTokens : Kind::kSegment;
     if (!release(1) || !shard(2, parts[3])) return std::nullopt;
     if (parts[4].starts_with(kMetadata)) {
       key.kind = Kind::kMetadata;
@@ -134,6 +134,10 @@ std::string MetadataKey(std::string_view generation, const ShardId& shard, std::
          std::string(digest);
 }
 
+std::string TokensKey(std::string_view generation, const ShardId& shard) {
+  return "indexes/" + std::string(generation) + "/" + shard.ToString() + "/tokens";
+}
+
 std::string ReleaseKey(std::string_view release) { return std::string(kReleasePrefix) + std::string(release); }
 
 std::string YoungKey(std::string_view name) { return std::string(kYoungPrefix) + std::string(name); }
@@ -170,6 +174,8 @@ std::string ObjectKey::ToString() const {
       return SegmentKey(release, shard);
     case Kind::kMetadata:
       return MetadataKey(release, shard, feature.version);
+    case Kind::kTokens:
+      return TokensKey(release, shard);
     case Kind::kRelease:
       return ReleaseKey(release);
     case Kind::kBinarizer:

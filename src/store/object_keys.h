@@ -22,7 +22,8 @@ std::string FingerprintKey(std::string_view generation,
                            const ShardId& shard);                           // fingerprints/GENERATION/DATE/SHARD.sst
 std::string SegmentKey(std::string_view generation, const ShardId& shard);  // indexes/GENERATION/DATE/SHARD/segment
 std::string MetadataKey(std::string_view generation, const ShardId& shard, std::string_view digest);
-std::string ReleaseKey(std::string_view release);                                  // releases/NAME
+std::string TokensKey(std::string_view generation, const ShardId& shard);  // indexes/GENERATION/DATE/SHARD/tokens
+std::string ReleaseKey(std::string_view release);                          // releases/NAME
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest);  // binarizers/TYPE/DIGEST
 std::string YoungKey(std::string_view name);                                       // young/NAME
 inline constexpr std::string_view kCurrentKey = "CURRENT";
@@ -47,6 +48,7 @@ struct ObjectKey {
     kFingerprints,
     kSegment,
     kMetadata,
+    kTokens,
     kRelease,
     kBinarizer,
     kYoung,
@@ -54,11 +56,11 @@ struct ObjectKey {
   };
   Kind kind = Kind::kCurrent;
   Signature signature;  // kImage
-  ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment, kMetadata
+  ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment, kMetadata, kTokens
   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version; kMetadata: the digest as version
   FeatureKey feature;
   uint32_t part = 0;  // kFeaturePart
-  // kRelease; of kFingerprints, kSegment and kMetadata the generation; kYoung: the batch, shaped alike
+  // kRelease; of kFingerprints, kSegment, kMetadata and kTokens the generation; kYoung: the batch, shaped alike
   std::string release;
 
   // Nothing unless one of the functions above builds exactly `key`.

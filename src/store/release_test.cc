@@ -23,6 +23,7 @@ TEST(ObjectKey, EveryKeyIsAKeyAndParsesBack) {
       {FeaturePartKey(kFeature, kShard, 12), "features/deep.efficientnet_lite2/3f9a1c0d2b4e/2026-11-22/00003.part12"},
       {FingerprintKey("r-1", kShard), "fingerprints/r-1/2026-11-22/00003.sst"},
       {SegmentKey("r-1", kShard), "indexes/r-1/2026-11-22/00003/segment"},
+      {TokensKey("r-1", kShard), "indexes/r-1/2026-11-22/00003/tokens"},
       {ReleaseKey("r-1"), "releases/r-1"},
       {BinarizerKey("deep.x", "00ff"), "binarizers/deep.x/00ff"},
       {std::string(kCurrentKey), "CURRENT"},
