@@ -138,9 +138,8 @@ Loaded Load(const Row& row, const Flags& flags, const fs::path& folder) {
   return loaded;
 }
 
-void Profile(const Loaded& loaded, std::span<const float> tensors, size_t dimension) {
+void Profile(const Loaded& loaded, size_t n, std::span<const float> tensors, size_t dimension) {
   const auto* model = dynamic_cast<const OneDnnModel*>(loaded.fast.get());
-  const size_t n = model->batch();
   std::vector<float> out(n * dimension);
   std::vector<std::vector<double>> seconds;
   std::vector<std::string> names;
@@ -257,7 +256,7 @@ void Measure(const Row& row, const Flags& flags, const std::vector<Pixels>& pict
     report.Add({.name = row.model + "_agreement", .value = worst, .unit = "cosine", .bar = Agreement(flags)});
     return;
   }
-  if (flags.profile) Profile(loaded, tensors, dimension);
+  if (flags.profile) Profile(loaded, row.batch, tensors, dimension);
   std::vector<double> fast, slow;
   for (const double end = Clock() + flags.seconds; fast.size() < 9 || Clock() < end;) {
     const auto in = std::span(tensors).first(row.batch * size);

@@ -7,6 +7,8 @@
 #include "infer/depthwise.h"
 #include "infer/onednn_plan.h"
 
+extern "C" int omp_get_max_threads();  // of OpenMP's runtime, where oneDNN has its threads from
+
 namespace likeness {
 
 using dnnl::algorithm;
@@ -283,6 +285,7 @@ class PlanBuilder {
 
   void AddConvolution(const Step& step) {
     if (IsOurDepthwise(step)) return AddDepthwise(step);
+    if (const auto shape = TilesOf(step)) return AddTileConvolution(step, *shape);
     const int input = step.inputs[0];
     const Extent &in = ExtentOf(input), &out = ExtentOf(step.output);
     const int64_t groups = step.kind == Step::Kind::kScaleShift ? in.channels : step.groups;
@@ -331,6 +334,56 @@ class PlanBuilder {
     Define(step.output, to.buffer, to.layout);
   }
 
+  // The convolution in tiles of our own, where it may and pays; nothing elsewhere. More threads share oneDNN's.
+  std::optional<TileConvolutionShape> TilesOf(const Step& step) const {
+    if (!bf16_ || step.kind != Step::Kind::kConvolution || step.groups != 1 || step.residual >= 0 ||
+        step.dilation != Pair{1, 1} || step.kernel[0] * step.kernel[1] < 4 || omp_get_max_threads() > 1) {
+      return std::nullopt;
+    }
+    const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
+    if (in.channels % 32 != 0 || out.channels % 32 != 0 || !TileConvolutionCan(step.activation)) return std::nullopt;
+    if (in.channels < 128 || out.area() > 56 * 56) return std::nullopt;  // large and thin: oneDNN is as quick
+    return TileConvolutionShape{.images = At(n_),
+                                .channels = At(in.channels),
+                                .height = At(in.height),
+                                .width = At(in.width),
+                                .outputs = At(out.channels),
+                                .out_height = At(out.height),
+                                .out_width = At(out.width),
+                                .kernel_height = At(step.kernel[0]),
+                                .kernel_width = At(step.kernel[1]),
+                                .stride_height = At(step.stride[0]),
+                                .stride_width = At(step.stride[1]),
+                                .top = At(step.before[0]),
+                                .left = At(step.before[1]),
+                                .activation = step.activation,
+                                .bf16 = TypeOf(step.output) == Type::bf16};
+  }
+
+  void AddTileConvolution(const Step& step, const TileConvolutionShape& shape) {
+    const int input = step.inputs[0];
+    const Tensor from = As(input, Plain(input, Type::bf16, Tag::nhwc));
+    const Desc layout = Plain(step.output, TypeOf(step.output), Tag::nhwc);
+    const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch());
+    AddOwn("convolution " + Size(ExtentOf(input)) + " to " + Size(ExtentOf(step.output)) + " kernel " +
+               std::to_string(step.kernel[0]) + " tiles",
+           {from.buffer, scratch, buffer},
+           [plan = &plan_, source = from.buffer, buffer, scratch, shape, weights = store_.GetTiles(at_, step, shape),
+            added = BiasOf(step)](PlanState& state) {
+             TileConvolution(shape, reinterpret_cast<const uint16_t*>(plan->At(state, source)), weights, added,
+                             plan->At(state, scratch), plan->At(state, buffer));
+           });
+    Define(step.output, buffer, layout);
+  }
+
+  // f32[outputs], or null.
+  const float* BiasOf(const Step& step) {
+    if (step.bias.values.empty()) return nullptr;
+    const Desc flat({ExtentOf(step.output).channels}, Type::f32, Tag::a);
+    return static_cast<const float*>(
+        store_.Get(at_, 1, flat, step.bias.values.data(), flat, plan_.engine_).get_data_handle());
+  }
+
   // Dense layers multiply vectors. An image becomes one as it lies, channels last, and the weights are brought into the
   // same order.
   void AddDense(const Step& step) {
@@ -345,6 +398,7 @@ class PlanBuilder {
     const Desc given({outputs, in.channels, in.height, in.width}, Type::f32, strides);
     const Desc bias({outputs}, Type::f32, Tag::a), to({n_, outputs}, TypeOf(step.output), Tag::nc);
     const bool biased = !step.bias.values.empty();
+    if (IsByteDense(step)) return AddByteDense(step);
     if (IsOurDense(step)) return AddOurDense(step, given);
     const auto make = [&](const Desc& weights) {
       using Forward = dnnl::inner_product_forward;
@@ -372,6 +426,34 @@ class PlanBuilder {
     AddPrimitive("dense " + Size(in) + " to " + std::to_string(outputs) + " " + pd.impl_info_str(),
                  dnnl::inner_product_forward(pd), std::move(arguments), pd.scratchpad_desc());
     Define(step.output, buffer, to.reshape({n_, outputs, 1, 1}));
+  }
+
+  // Matrices so large that reading them is what takes the time, however few or many the images.
+  bool IsByteDense(const Step& step) const {
+    const int64_t inputs = ExtentOf(step.inputs[0]).size(), outputs = ExtentOf(step.output).channels;
+    return bf16_ && At(n_) <= ByteDenseShape::kMostVectors && inputs * outputs >= int64_t{8} << 20 &&
+           At(inputs) % ByteDenseShape::kRun == 0 && outputs % 16 == 0;
+  }
+
+  void AddByteDense(const Step& step) {
+    const int input = step.inputs[0];
+    const Extent& in = ExtentOf(input);
+    const int64_t outputs = ExtentOf(step.output).channels;
+    const Tensor from = As(input, Plain(input, Type::bf16, Tag::nhwc));
+    const Desc layout = Plain(step.output, TypeOf(step.output), Tag::nhwc);
+    const ByteDenseShape shape{.vectors = At(n_),
+                               .inputs = At(in.size()),
+                               .outputs = At(outputs),
+                               .activation = step.activation,
+                               .bf16 = TypeOf(step.output) == Type::bf16};
+    const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch());
+    AddOwn("dense " + Size(in) + " to " + std::to_string(outputs) + " bytes", {from.buffer, scratch, buffer},
+           [plan = &plan_, source = from.buffer, buffer, scratch, shape,
+            matrix = store_.GetBytes(at_, step, in, At(outputs)), added = BiasOf(step)](PlanState& state) {
+             ByteDense(shape, reinterpret_cast<const uint16_t*>(plan->At(state, source)), *matrix, added,
+                       plan->At(state, scratch), plan->At(state, buffer));
+           });
+    Define(step.output, buffer, layout);
   }
 
   Desc OurMatrix(const Step& step) const {

@@ -85,11 +85,13 @@ class NetworkModel final : public OneDnnModel {
   }
 
   absl::StatusOr<std::vector<StepTime>> RunTimed(std::span<const float> images, std::span<float> out) const override {
-    if (images.size() != batch_ * input_size() || out.size() != batch_ * output_size_) {
-      return absl::InvalidArgumentError("the spans do not hold one batch");
+    const size_t count = images.size() / input_size();
+    if (images.size() != count * input_size() || out.size() != count * output_size_ ||
+        std::ranges::find(kSizes, count) == kSizes.end()) {
+      return absl::InvalidArgumentError("the spans do not hold 1, 2, 4 or 8 images and their vectors");
     }
     std::vector<StepTime> times;
-    LIKENESS_RETURN_IF_ERROR(Guarded([&] { RunPlan(batch_, images.data(), out.data(), &times); }));
+    LIKENESS_RETURN_IF_ERROR(Guarded([&] { RunPlan(count, images.data(), out.data(), &times); }));
     return times;
   }
 

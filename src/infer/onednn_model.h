@@ -24,7 +24,7 @@ class OneDnnModel : public Model {
     std::string step;
     double seconds;
   };
-  // Run for exactly batch() images, with what each of its parts took.
+  // Run for 1, 2, 4 or 8 images at one go, with what each of its parts took.
   virtual absl::StatusOr<std::vector<StepTime>> RunTimed(std::span<const float> images, std::span<float> out) const = 0;
 };
 

@@ -1,6 +1,5 @@
 #include "infer/onednn_plan.h"
 
-#include <sys/mman.h>
 #include <time.h>
 
 #include <algorithm>
@@ -8,22 +7,9 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
-#include <new>
 
 namespace likeness {
 namespace {
-
-constexpr size_t kPage = 64;               // what primitives like to start at
-constexpr size_t kHuge = size_t{2} << 20;  // large arenas on large pages miss the TLB less
-
-Bytes NewBytes(size_t bytes) {
-  const size_t grain = bytes >= kHuge ? kHuge : kPage;
-  bytes = (std::max<size_t>(bytes, 1) + grain - 1) / grain * grain;
-  const std::align_val_t align{grain};
-  auto* const made = static_cast<std::byte*>(::operator new(bytes, align));
-  if (grain == kHuge) ::madvise(made, bytes, MADV_HUGEPAGE);
-  return Bytes(made, FreeBytes{align});
-}
 
 // Of the calling thread on a processor: neighbours on a busy machine do not count.
 double ThreadSeconds() {
@@ -31,12 +17,6 @@ double ThreadSeconds() {
   ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) * 1e-9;
 }
-
-}  // namespace
-
-void FreeBytes::operator()(std::byte* bytes) const { ::operator delete(bytes, grain); }
-
-namespace {
 
 void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
   dnnl::stream stream(engine);
@@ -120,6 +100,36 @@ std::shared_ptr<const std::vector<float>> WeightStore::GetDepthwise(size_t step,
     if (!of.bias.values.empty()) floats[taps * padded + c] = of.bias.values[c];
   }
   made = std::make_shared<const std::vector<float>>(std::move(floats));
+  return made;
+}
+
+const uint16_t* WeightStore::GetTiles(size_t step, const Step& of, const TileConvolutionShape& shape) {
+  const uint16_t*& made = tiles_[step];
+  if (made != nullptr) return made;
+  const std::vector<float> rounded =
+      RoundedKernels(of.weights.values.data(), shape.weights(), shape.kernel_height * shape.kernel_width);
+  std::vector<uint16_t> narrow(rounded.size());
+  for (size_t i = 0; i < narrow.size(); ++i) {
+    narrow[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(rounded[i]) >> 16);
+  }
+  bytes_.push_back(NewBytes(narrow.size() * sizeof(uint16_t)));
+  auto* const tiles = reinterpret_cast<uint16_t*>(bytes_.back().get());
+  TileWeights(shape, narrow, tiles);
+  return made = tiles;
+}
+
+std::shared_ptr<const ByteMatrix> WeightStore::GetBytes(size_t step, const Step& of, const Extent& input,
+                                                        size_t outputs) {
+  auto& made = matrices_[step];
+  if (made != nullptr) return made;
+  const auto channels = static_cast<size_t>(input.channels), area = static_cast<size_t>(input.area());
+  const size_t inputs = channels * area;
+  made = std::make_shared<const ByteMatrix>(inputs, outputs, [&](size_t output, float* to) {
+    const size_t first = of.transposed ? output : output * inputs, apart = of.transposed ? outputs : 1;
+    for (size_t pixel = 0; pixel < area; ++pixel) {
+      for (size_t c = 0; c < channels; ++c) *to++ = of.weights.values[first + (c * area + pixel) * apart];
+    }
+  });
   return made;
 }
 

@@ -6,24 +6,19 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <new>
 #include <oneapi/dnnl/dnnl.hpp>
 #include <string>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "infer/byte_dense.h"
 #include "infer/layer_kernels.h"
 #include "infer/network.h"
+#include "infer/page_bytes.h"
+#include "infer/tile_convolution.h"
 
 namespace likeness {
-
-// On large pages where there is much of it: streams over it miss the TLB less.
-struct FreeBytes {
-  std::align_val_t grain{1};
-  void operator()(std::byte* bytes) const;
-};
-using Bytes = std::unique_ptr<std::byte, FreeBytes>;
 
 // Weights in the layouts that primitives asked for, each made once and shared by the plans for different numbers of
 // images. One thread at a time.
@@ -38,6 +33,10 @@ class WeightStore {
                         const dnnl::memory::desc& wanted, const dnnl::engine& engine);
   // Weights of each channel by itself, [kernel height, kernel width, padded], and then the bias [padded].
   std::shared_ptr<const std::vector<float>> GetDepthwise(size_t step, const Step& of, size_t padded);
+  // Weights [outputs, channels, kernel] of an ordinary convolution in tiles.
+  const uint16_t* GetTiles(size_t step, const Step& of, const TileConvolutionShape& shape);
+  // The weights of a dense layer as bytes, channels last as GetDense has them.
+  std::shared_ptr<const ByteMatrix> GetBytes(size_t step, const Step& of, const Extent& input, size_t outputs);
   // A layout that is there already; null when none is.
   const dnnl::memory* Find(size_t step, int role) const;
 
@@ -46,6 +45,8 @@ class WeightStore {
 
   std::map<std::pair<size_t, int>, std::vector<dnnl::memory>> made_;
   std::map<size_t, std::shared_ptr<const std::vector<float>>> depthwise_;
+  std::map<size_t, const uint16_t*> tiles_;
+  std::map<size_t, std::shared_ptr<const ByteMatrix>> matrices_;
   std::vector<Bytes> bytes_;  // where they lie
 };
 
