@@ -24,7 +24,9 @@ absl::Status SqlCatalog::Prepare() {
                                            std::to_string(version) + ", this program knows " +
                                            std::to_string(kCatalogVersion) + "): use that program");
     }
-    if (found == soci::i_ok) {
+    if (found == soci::i_ok && version == 2) {
+      MigrateVersion2(session, pool_->engine());
+    } else if (found == soci::i_ok) {
       LIKENESS_RETURN_IF_ERROR(MigrateVersion1(session, pool_->engine()));
     } else {
       for (const std::string& statement : SchemaOf(pool_->engine())) session << statement;

@@ -36,6 +36,7 @@ struct ImageRecord {
   std::optional<uint32_t> shard;  // none until job 1 has put it into a shard
   std::string location;  // where the bytes are: "file:PATH", or "object:KEY" with a KEY that ends in /SIGNATURE
   std::string reason;    // why it is quarantined; empty when it is not
+  bool removed = false;  // for good: no query finds it, and `add` does not bring it back
 };
 
 // A place that was looked at: what it held then, and when it was last changed. Lets `add` pass over what it knows.
@@ -52,6 +53,7 @@ struct Addition {
   SourceRecord source;
   std::optional<ImageRecord> image;  // with source.signature; its epoch is kept from the first time
   std::optional<Pin> pin;
+  bool revive = false;  // the image is wanted again, should it be removed
 };
 
 struct ShardRecord {
@@ -148,6 +150,16 @@ class Catalog {
   }
   // Images that no pin names any more, ascending: their file now holds other bytes.
   virtual absl::StatusOr<std::vector<Signature>> Unpinned() = 0;
+
+  // Takes an image out for good; false when it is not known, or was removed before. It stays recorded, with its pins,
+  // so that Record knows its file and does not bring it back, unless Addition::revive asks for it. One that belongs to
+  // no shard yet will belong to none.
+  virtual absl::StatusOr<bool> Remove(const Signature& signature) = 0;
+  // Images that are removed, ascending.
+  virtual absl::StatusOr<std::vector<Signature>> Removed() = 0;
+  // Counts up whenever an image is removed or revived, or leaves its last pin or gets a pin again: a cheap question
+  // whether Removed and Unpinned say something new.
+  virtual absl::StatusOr<uint64_t> HiddenChanges() = 0;
 
   // Puts every image that belongs to no shard yet and is not quarantined into one: an epoch's images, in the order of
   // their coming, are cut into as few even shards of at most `most` as will do. Returns the new shards. Two that cut at

@@ -140,4 +140,12 @@ absl::Status MigrateVersion1(soci::session& session, Engine engine) {
   return absl::OkStatus();
 }
 
+void MigrateVersion2(soci::session& session, Engine engine) {
+  for (const std::string& statement : SchemaOf(engine)) {
+    if (statement.find(" removed (") != statement.npos || statement.find(" hidden (") != statement.npos) {
+      session << statement;
+    }
+  }
+}
+
 }  // namespace likeness

@@ -13,4 +13,7 @@ namespace likeness {
 // and quarantine stay as they are. Errors: DataLoss when a row makes no sense.
 absl::Status MigrateVersion1(soci::session& session, Engine engine);
 
+// Version 2: no image can be removed. Adds the tables for that.
+void MigrateVersion2(soci::session& session, Engine engine);
+
 }  // namespace likeness

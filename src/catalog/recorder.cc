@@ -53,7 +53,7 @@ Recorder::Recorder(soci::session& session, const Dialect& dialect)
 absl::Status Recorder::Record(const Addition& addition) {
   bool placed = false;
   if (addition.image) {
-    LIKENESS_ASSIGN_OR_RETURN(placed, RecordImage(*addition.image, addition.source));
+    LIKENESS_ASSIGN_OR_RETURN(placed, RecordImage(*addition.image, addition.source, addition.revive));
   }
   if (!placed && !addition.source.path.empty()) LIKENESS_RETURN_IF_ERROR(RecordSource(addition.source));
   return addition.pin ? RecordPin(*addition.pin) : absl::OkStatus();
@@ -84,8 +84,9 @@ int Recorder::FolderNumber(const std::string& stored) {
   return folders_[stored] = static_cast<int>(number);
 }
 
-absl::StatusOr<bool> Recorder::RecordImage(const ImageRecord& image, const SourceRecord& source) {
+absl::StatusOr<bool> Recorder::RecordImage(const ImageRecord& image, const SourceRecord& source, bool revive) {
   if (const std::optional<long long> number = Find(image.signature)) {
+    if (IsRemoved(*number) && !(revive && Revive(*number, image))) return false;
     LookAgain(*number, image);
     return false;
   }
@@ -157,10 +158,45 @@ void Recorder::LookAgain(long long number, const ImageRecord& image) {
   Renumber(number, state_.next_image++);
 }
 
+bool Recorder::IsRemoved(long long number) {
+  int found = 0;
+  session_ << "SELECT 1 FROM removed WHERE number = :number", soci::use(number), soci::into(found);
+  return session_.got_data();
+}
+
+void Recorder::HiddenChanged() { session_ << "UPDATE hidden SET changes = changes + 1"; }
+
+bool Recorder::Remove(long long number) {
+  if (IsRemoved(number)) return false;
+  if (number >= state_.uncut) {
+    const long long refused = state_.next_refused--;
+    Renumber(number, refused);
+    number = refused;
+    --state_.images;
+  }
+  // Whoever belongs to no shard will not be tried again: no reason is needed.
+  if (number < 0) session_ << "DELETE FROM quarantine WHERE number = :number", soci::use(number);
+  session_ << "INSERT INTO removed (number) VALUES (:number)", soci::use(number);
+  HiddenChanged();
+  return true;
+}
+
+bool Recorder::Revive(long long number, const ImageRecord& image) {
+  if (!image.reason.empty()) return false;
+  session_ << "DELETE FROM removed WHERE number = :number", soci::use(number);
+  HiddenChanged();
+  if (const auto location = Location::Parse(image.location, image.signature); location && location->kept_below) {
+    const int kept = FolderNumber(ToStored(*location->kept_below));
+    session_ << "UPDATE images SET kept = :kept WHERE number = :number", soci::use(kept), soci::use(number);
+  }
+  return true;
+}
+
 void Recorder::Renumber(long long from, long long to) {
   for (const char* statement :
        {"UPDATE images SET number = :to WHERE number = :from", "UPDATE sources SET image = :to WHERE image = :from",
-        "UPDATE pins SET image = :to WHERE image = :from", "UPDATE unpinned SET number = :to WHERE number = :from"}) {
+        "UPDATE pins SET image = :to WHERE image = :from", "UPDATE unpinned SET number = :to WHERE number = :from",
+        "UPDATE removed SET number = :to WHERE number = :from"}) {
     session_ << statement, soci::use(to), soci::use(from);
   }
 }

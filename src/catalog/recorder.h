@@ -41,6 +41,8 @@ class Recorder {
   std::optional<long long> Find(const Signature& signature);
   // Marks an image: one that belongs to no shard yet is refused, any other is kept in quarantine.
   void Quarantine(long long number, const ImageFault& fault);
+  // False when it was removed before.
+  bool Remove(long long number);
 
  private:
   // Variables of statements, each bound once.
@@ -58,8 +60,12 @@ class Recorder {
   };
 
   // Whether the source has been recorded with the image.
-  absl::StatusOr<bool> RecordImage(const ImageRecord& image, const SourceRecord& source);
+  absl::StatusOr<bool> RecordImage(const ImageRecord& image, const SourceRecord& source, bool revive);
   void LookAgain(long long number, const ImageRecord& image);
+  // Undoes Remove for an image whose bytes are there again; false when it was not removed.
+  bool Revive(long long number, const ImageRecord& image);
+  bool IsRemoved(long long number);
+  void HiddenChanged();
   absl::Status RecordSource(const SourceRecord& source);
   absl::Status RecordPin(const Pin& pin);
   void RecordWords(long long pin, const std::string& text, bool add);

@@ -46,6 +46,7 @@ absl::Status Recorder::RecordPin(const Pin& pin) {
       session_ << "INSERT INTO unpinned (number) SELECT number FROM images WHERE number = :image AND NOT EXISTS"
                   " (SELECT 1 FROM pins WHERE image = :same) ON CONFLICT (number) DO NOTHING",
           soci::use(old_image), soci::use(old_image);
+      HiddenChanged();
     }
   } else {
     number = ++state_.pins;
@@ -54,7 +55,12 @@ absl::Status Recorder::RecordPin(const Pin& pin) {
         soci::use(number), soci::use(*image), soci::use(board), soci::use(digest), soci::use(id), soci::use(user),
         soci::use(description), soci::use(link), soci::use(created);
   }
-  session_ << "DELETE FROM unpinned WHERE number = :image", soci::use(*image);
+  int unpinned = 0;
+  session_ << "SELECT 1 FROM unpinned WHERE number = :image", soci::use(*image), soci::into(unpinned);
+  if (session_.got_data()) {
+    session_ << "DELETE FROM unpinned WHERE number = :image", soci::use(*image);
+    HiddenChanged();
+  }
   RecordWords(number, pin.description + "\n" + pin.board_title, /*add=*/true);
   return absl::OkStatus();
 }

@@ -50,9 +50,9 @@ std::optional<Location> Location::Parse(std::string_view text, const Signature& 
 const std::string ImageRow::kSelect =
     "SELECT i.signature_high, i.signature_low, i.bytes, i.width, i.height, i.epoch,"
     " (SELECT s.shard FROM shards s WHERE s.epoch = i.epoch AND s.first <= i.number AND s.last >= i.number),"
-    " i.format, f.path, i.name, k.path, q.reason"
+    " i.format, f.path, i.name, k.path, q.reason, r.number"
     " FROM images i JOIN folders f ON f.folder = i.folder LEFT JOIN folders k ON k.folder = i.kept"
-    " LEFT JOIN quarantine q ON q.number = i.number ";
+    " LEFT JOIN quarantine q ON q.number = i.number LEFT JOIN removed r ON r.number = i.number ";
 
 void ImageRow::Exchange(soci::statement& select) {
   for (long long* number : {&signature_.high, &signature_.low, &bytes_}) select.exchange(soci::into(*number));
@@ -61,6 +61,7 @@ void ImageRow::Exchange(soci::statement& select) {
   for (std::string* text : {&format_, &folder_, &name_}) select.exchange(soci::into(*text));
   select.exchange(soci::into(kept_, has_kept_));
   select.exchange(soci::into(reason_, has_reason_));
+  select.exchange(soci::into(removed_, is_removed_));
 }
 
 ImageRecord ImageRow::Record() const {
@@ -75,6 +76,7 @@ ImageRecord ImageRow::Record() const {
   record.location = has_kept_ == soci::i_ok ? std::string(kObject) + FromStored(kept_) + record.signature.Hex()
                                             : std::string(kFile) + FromStored(folder_) + FromStored(name_);
   if (has_reason_ == soci::i_ok) record.reason = FromStored(reason_);
+  record.removed = is_removed_ == soci::i_ok;
   return record;
 }
 

@@ -66,10 +66,11 @@ class ImageRow {
   void Exchange(soci::statement& select);
 
   SignatureColumns signature_;
-  long long bytes_ = 0;
+  long long bytes_ = 0, removed_ = 0;
   int width_ = 0, height_ = 0, epoch_ = 0, shard_ = 0;
   std::string format_, folder_, name_, kept_, reason_;
   soci::indicator has_shard_ = soci::i_null, has_kept_ = soci::i_null, has_reason_ = soci::i_null;
+  soci::indicator is_removed_ = soci::i_null;
 };
 
 }  // namespace likeness

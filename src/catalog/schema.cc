@@ -39,6 +39,9 @@ constexpr const char* kTables[] = {
     "CREATE INDEX pins_on_board ON pins (board, image)",
     "CREATE TABLE pin_words (word $TEXT NOT NULL, pin BIGINT NOT NULL, PRIMARY KEY (word, pin)) $CLUSTERED",
     "CREATE TABLE unpinned (number $ID)",
+    "CREATE TABLE removed (number $ID)",
+    "CREATE TABLE hidden (changes BIGINT NOT NULL)",
+    "INSERT INTO hidden (changes) VALUES (0)",
     "CREATE TABLE shards (epoch INTEGER NOT NULL, shard INTEGER NOT NULL,"
     " first BIGINT NOT NULL, last BIGINT NOT NULL, images BIGINT NOT NULL, PRIMARY KEY (epoch, shard)) $CLUSTERED",
     "CREATE TABLE workers (name $TEXT NOT NULL PRIMARY KEY, host $TEXT NOT NULL, started BIGINT NOT NULL,"

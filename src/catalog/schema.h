@@ -9,7 +9,7 @@ namespace likeness {
 enum class Engine { kSqlite, kPostgres };
 
 // Raised whenever a table changes; an older catalog is brought up to date when it is opened, a newer one is refused.
-inline constexpr int kCatalogVersion = 2;
+inline constexpr int kCatalogVersion = 3;
 
 // Statements that make all tables, indexes and views of the current version.
 std::vector<std::string> SchemaOf(Engine engine);

@@ -31,6 +31,9 @@ class SqlCatalog final : public Catalog {
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<std::vector<Signature>> Match(const PinFilter& filter) override;
   absl::StatusOr<std::vector<Signature>> Unpinned() override;
+  absl::StatusOr<bool> Remove(const Signature& signature) override;
+  absl::StatusOr<std::vector<Signature>> Removed() override;
+  absl::StatusOr<uint64_t> HiddenChanges() override;
 
   // sql_shards.cc
   absl::StatusOr<std::vector<ShardRecord>> CutShards(uint64_t most) override;

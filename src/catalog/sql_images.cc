@@ -84,15 +84,19 @@ absl::Status SqlCatalog::Record(std::span<const Addition> additions) {
 }
 
 absl::StatusOr<CatalogCounts> SqlCatalog::Counts() {
-  long long images = 0, pins = 0, kept = 0, refused = 0, unread = 0;
+  long long images = 0, pins = 0, kept = 0, refused = 0, unread = 0, removed = 0, removed_pins = 0;
   LIKENESS_RETURN_IF_ERROR(pool_->Read([&](soci::session& session) -> absl::Status {
-    session << "SELECT images, pins, (SELECT count(*) FROM quarantine WHERE number > 0),"
+    session << "SELECT images, pins, (SELECT count(*) FROM quarantine q WHERE number > 0 AND NOT EXISTS"
+               " (SELECT 1 FROM removed r WHERE r.number = q.number)),"
                " (SELECT count(*) FROM quarantine WHERE number < 0),"
-               " (SELECT count(*) FROM sources WHERE reason <> '' AND image IS NULL) FROM catalog_state",
-        soci::into(images), soci::into(pins), soci::into(kept), soci::into(refused), soci::into(unread);
+               " (SELECT count(*) FROM sources WHERE reason <> '' AND image IS NULL),"
+               " (SELECT count(*) FROM removed WHERE number > 0),"
+               " (SELECT count(*) FROM removed r JOIN pins p ON p.image = r.number) FROM catalog_state",
+        soci::into(images), soci::into(pins), soci::into(kept), soci::into(refused), soci::into(unread),
+        soci::into(removed), soci::into(removed_pins);
     return absl::OkStatus();
   }));
-  return CatalogCounts{static_cast<uint64_t>(images - kept), static_cast<uint64_t>(pins),
+  return CatalogCounts{static_cast<uint64_t>(images - kept - removed), static_cast<uint64_t>(pins - removed_pins),
                        static_cast<uint64_t>(kept + refused + unread)};
 }
 
@@ -139,7 +143,9 @@ absl::StatusOr<std::vector<Quarantined>> SqlCatalog::Quarantine(uint64_t limit) 
                             " (SELECT min(g.path || s.name) FROM sources s JOIN folders g ON g.folder = s.folder"
                             " WHERE s.image = i.number), ''), q.reason, q.attempts, i.signature_high, i.signature_low"
                             " FROM quarantine q JOIN images i ON i.number = q.number"
-                            " JOIN folders f ON f.folder = i.folder) AS everything ORDER BY 1, 4, 5 LIMIT :most",
+                            " JOIN folders f ON f.folder = i.folder"
+                            " WHERE NOT EXISTS (SELECT 1 FROM removed r WHERE r.number = q.number)) AS everything "
+                            "ORDER BY 1, 4, 5 LIMIT :most",
          soci::use(most), soci::into(source), soci::into(reason), soci::into(attempts), soci::into(signature.high),
          soci::into(signature.low), soci::into(named));
     for (bool more = select.execute(true); more; more = select.fetch()) {

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "catalog/recorder.h"
 #include "catalog/rows.h"
 #include "catalog/sql_catalog.h"
 #include "catalog/words.h"
@@ -74,8 +75,10 @@ absl::StatusOr<std::vector<Board>> SqlCatalog::Boards() {
     std::string id, title;
     long long images = 0;
     soci::statement select =
-        (session.prepare << "SELECT b.id, max(b.title), count(DISTINCT p.image) FROM boards b"
-                            " JOIN pins p ON p.board = b.board WHERE b.id <> '' GROUP BY b.id ORDER BY b.id",
+        (session.prepare
+             << "SELECT b.id, max(b.title), count(DISTINCT p.image) FROM boards b"
+                " JOIN pins p ON p.board = b.board WHERE b.id <> ''"
+                " AND NOT EXISTS (SELECT 1 FROM removed r WHERE r.number = p.image) GROUP BY b.id ORDER BY b.id",
          soci::into(id), soci::into(title), soci::into(images));
     for (bool more = select.execute(true); more; more = select.fetch()) {
       boards.push_back({FromStored(id), FromStored(title), static_cast<uint64_t>(images)});
@@ -92,7 +95,9 @@ absl::StatusOr<std::vector<Signature>> SqlCatalog::Match(const PinFilter& filter
   const std::string board = ToStored(filter.board);
   LIKENESS_RETURN_IF_ERROR(pool_->Read([&](soci::session& session) -> absl::Status {
     std::string sql =
-        "SELECT DISTINCT i.signature_high, i.signature_low FROM pins p JOIN images i ON i.number = p.image WHERE 1 = 1";
+        "SELECT DISTINCT i.signature_high, i.signature_low FROM pins p JOIN images i ON i.number = p.image WHERE NOT "
+        "EXISTS"
+        " (SELECT 1 FROM removed r WHERE r.number = i.number)";
     if (!board.empty()) sql += " AND p.board IN (SELECT board FROM boards WHERE id = :board)";
     std::vector<std::string> ends;
     for (size_t i = 0; i < words.size(); ++i) {
@@ -129,6 +134,40 @@ absl::StatusOr<std::vector<Signature>> SqlCatalog::Unpinned() {
     return absl::OkStatus();
   }));
   return signatures;
+}
+
+absl::StatusOr<bool> SqlCatalog::Remove(const Signature& signature) {
+  bool removed = false;
+  LIKENESS_RETURN_IF_ERROR(pool_->Write([&](soci::session& session) -> absl::Status {
+    Recorder recorder(session, pool_->dialect());
+    const std::optional<long long> number = recorder.Find(signature);
+    removed = number && recorder.Remove(*number);
+    recorder.Finish();
+    return absl::OkStatus();
+  }));
+  return removed;
+}
+
+absl::StatusOr<std::vector<Signature>> SqlCatalog::Removed() {
+  std::vector<Signature> signatures;
+  LIKENESS_RETURN_IF_ERROR(pool_->Read([&](soci::session& session) -> absl::Status {
+    SignatureColumns signature;
+    soci::statement select = (session.prepare << "SELECT i.signature_high, i.signature_low FROM removed r"
+                                                 " JOIN images i ON i.number = r.number",
+                              soci::into(signature.high), soci::into(signature.low));
+    signatures = FetchSignatures(select, signature);
+    return absl::OkStatus();
+  }));
+  return signatures;
+}
+
+absl::StatusOr<uint64_t> SqlCatalog::HiddenChanges() {
+  long long changes = 0;
+  LIKENESS_RETURN_IF_ERROR(pool_->Read([&](soci::session& session) -> absl::Status {
+    session << "SELECT changes FROM hidden", soci::into(changes);
+    return absl::OkStatus();
+  }));
+  return static_cast<uint64_t>(changes);
 }
 
 }  // namespace likeness

@@ -52,6 +52,7 @@ void AddModelCommand(Program& program);
 void AddPlanCommand(Program& program);
 void AddQueueCommand(Program& program);
 void AddReleaseCommand(Program& program);
+void AddRemoveCommand(Program& program);
 void AddSearchCommand(Program& program);
 void AddServeCommand(Program& program);
 void AddShowCommand(Program& program);

@@ -11,10 +11,11 @@ int main(int argc, char** argv) {
   program.app.add_flag("--json", program.flags.json, "Print one JSON object as the last line");
   program.app.require_subcommand(1);
   program.app.fallthrough();
-  for (const auto add : {AddAddCommand, AddFingerprintCommand, AddIndexCommand, AddServeCommand, AddSearchCommand,
-                         AddStatusCommand, AddPlanCommand, AddWorkerCommand, AddJoinCommand, AddMaterialiseCommand,
-                         AddQueueCommand, AddReleaseCommand, AddCostCommand, AddFeaturesCommand, AddShowCommand,
-                         AddInspectCommand, AddModelCommand, AddTrainCommand, AddEvalCommand}) {
+  for (const auto add :
+       {AddAddCommand,         AddRemoveCommand,  AddFingerprintCommand, AddIndexCommand,  AddServeCommand,
+        AddSearchCommand,      AddStatusCommand,  AddPlanCommand,        AddWorkerCommand, AddJoinCommand,
+        AddMaterialiseCommand, AddQueueCommand,   AddReleaseCommand,     AddCostCommand,   AddFeaturesCommand,
+        AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,  AddEvalCommand}) {
     add(program);
   }
   try {

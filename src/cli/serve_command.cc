@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "cli/command.h"
+#include "serve/adder.h"
 #include "serve/api.h"
 #include "serve/http_server.h"
 #include "serve/search_service.h"
@@ -25,7 +26,10 @@ struct ServeFlags {
 absl::StatusOr<CommandOutput> RunServe(const CommonFlags& common, const ServeFlags& flags) {
   LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
   LIKENESS_ASSIGN_OR_RETURN(const auto service, SearchService::Open(*home, home->config().threads));
-  ServiceBackend backend(*service);
+  AdderOptions adder_options;
+  adder_options.threads = home->config().threads;
+  Adder adder(*service, adder_options);
+  ServiceBackend backend(*service, &adder);
   ApiOptions api_options;
   api_options.thumbnails.folder = home->path() / "thumbnails";
   if (!flags.token_file.empty()) {
@@ -43,6 +47,9 @@ absl::StatusOr<CommandOutput> RunServe(const CommonFlags& common, const ServeFla
   std::thread warm([&] {
     if (const absl::Status status = service->Warm(); !status.ok()) {
       Log(LogLevel::kWarning, "model_not_ready", {{"reason", MessageOf(status)}});
+    }
+    if (const absl::Status status = adder.Warm(); !status.ok()) {
+      Log(LogLevel::kWarning, "takes_no_pictures_in", {{"reason", MessageOf(status)}});
     }
   });
   absl::Status last;

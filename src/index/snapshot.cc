@@ -14,6 +14,17 @@ Snapshot::Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>>
   }
 }
 
+std::shared_ptr<const Snapshot> Snapshot::With(std::span<const std::shared_ptr<const Segment>> young) const {
+  auto more = std::make_shared<Snapshot>(*this);
+  more->young_ += young.size();
+  for (const std::shared_ptr<const Segment>& segment : young) {
+    more->segments_.push_back(segment);
+    if (!more->metadata_.empty()) more->metadata_.push_back(nullptr);
+    more->starts_.push_back(more->starts_.back() + segment->doc_count());
+  }
+  return more;
+}
+
 Snapshot::Place Snapshot::At(uint64_t ordinal) const {
   // The last segment that starts at or before it: empty ones start where the next does, and are passed over.
   const auto after = std::upper_bound(starts_.begin(), starts_.end(), ordinal);

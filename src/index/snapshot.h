@@ -37,6 +37,11 @@ class Snapshot {
   const Segment* metadata(size_t segment) const { return metadata_.empty() ? nullptr : metadata_[segment].get(); }
   uint64_t doc_count() const { return starts_.back(); }
 
+  // This one with segments behind its own of pictures that are in no release yet: only this process has them.
+  std::shared_ptr<const Snapshot> With(std::span<const std::shared_ptr<const Segment>> young) const;
+  // How many of segments(), the last ones, are young.
+  size_t young() const { return young_; }
+
   // Numbers all documents from 0 to doc_count(), segment after segment, for paging.
   // REQUIRES: ordinal < doc_count()
   Place At(uint64_t ordinal) const;
@@ -51,6 +56,7 @@ class Snapshot {
   std::string name_;
   std::vector<std::shared_ptr<const Segment>> segments_;
   std::vector<std::shared_ptr<const Segment>> metadata_;
+  size_t young_ = 0;
   std::vector<uint64_t> starts_;  // ordinal of each segment's first document, then doc_count()
 };
 

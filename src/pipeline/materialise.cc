@@ -174,6 +174,15 @@ absl::StatusOr<bool> RecordRelease(Home& home, Release& release) {
 
 }  // namespace
 
+std::vector<SegmentWriter::Plain> PlainColumnsOf(const std::vector<Release::Feature>& features) {
+  std::vector<SegmentWriter::Plain> plain;
+  for (const Release::Feature& feature : features) {
+    const auto shape = feature.binarizer.empty() ? PlainShapeOf(feature.key) : std::nullopt;
+    if (shape) plain.push_back({feature.key, *shape});
+  }
+  return plain;
+}
+
 std::string GenerationOf(const std::vector<Release::Feature>& features) {
   std::string content;
   for (const Release::Feature& feature : features) {
@@ -253,12 +262,9 @@ absl::StatusOr<std::optional<IndexReport>> CreateRelease(Home& home, const std::
                                                          const RunControl& control, const Clock& clock) {
   const std::string generation = GenerationOf(features);
   std::vector<SegmentWriter::Deep> shapes;
-  std::vector<SegmentWriter::Plain> plain;
+  const std::vector<SegmentWriter::Plain> plain = PlainColumnsOf(features);
   for (const Release::Feature& feature : features) {
-    if (feature.binarizer.empty()) {
-      if (const auto shape = PlainShapeOf(feature.key)) plain.push_back({feature.key, *shape});
-      continue;
-    }
+    if (feature.binarizer.empty()) continue;
     LIKENESS_ASSIGN_OR_RETURN(const Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
     shapes.push_back(
         {feature.key, {static_cast<uint32_t>(binarizer.bits()), static_cast<uint32_t>(binarizer.dimension())}});

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/status.h"
+#include "index/segment_writer.h"
 #include "pipeline/features.h"
 #include "pipeline/home.h"
 #include "pipeline/progress.h"
@@ -21,6 +22,9 @@ namespace likeness {
 
 // The versions that a build is made with.
 std::string GenerationOf(const std::vector<Release::Feature>& features);
+
+// The features that segments keep as they are; others only the fingerprints keep.
+std::vector<SegmentWriter::Plain> PlainColumnsOf(const std::vector<Release::Feature>& features);
 
 // The features that a new release is made of, with their binarizers; trains those that are missing.
 // Errors: FailedPrecondition when a feature has no sealed shard.

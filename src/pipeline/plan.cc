@@ -9,6 +9,7 @@
 #include "pipeline/parts.h"
 #include "pipeline/shards.h"
 #include "pipeline/work.h"
+#include "pipeline/young.h"
 #include "store/object_keys.h"
 
 namespace likeness {
@@ -64,6 +65,7 @@ absl::StatusOr<uint64_t> ChunkImages(Home& home, const std::vector<FeatureKey>& 
 absl::StatusOr<PlanReport> RunPlan(Home& home, const std::vector<FeatureKey>& features, const RunControl& control) {
   PlanReport report;
   LIKENESS_ASSIGN_OR_RETURN(report.new_images, MakeShards(home));
+  LIKENESS_ASSIGN_OR_RETURN(report.adopted, AdoptYoung(home, features));
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Cell> cells, ReadCoverage(home, features));
   struct Shard {
     uint64_t images = 0;

@@ -14,6 +14,7 @@ namespace likeness {
 
 struct PlanReport {
   uint64_t new_images = 0;  // that got a shard
+  uint64_t adopted = 0;     // values that were computed when their pictures came through the API
   uint64_t cells = 0;       // that are not sealed
   uint64_t images = 0;      // that lack a feature of such a cell
   uint64_t chunks = 0;      // in which they lie

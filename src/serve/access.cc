@@ -35,6 +35,15 @@ absl::Status Access::CheckHost(const ApiRequest& request) const {
                                     hosts.front() + "/.");
 }
 
+absl::Status Access::CheckOrigin(const ApiRequest& request) const {
+  const std::string origin = Lower(request.Header("origin"));
+  if (origin.empty()) return absl::OkStatus();
+  const std::string host = Lower(request.Header("host"));
+  if (origin == "http://" + host || origin == "https://" + host) return absl::OkStatus();
+  return absl::PermissionDeniedError("Pages of '" + origin.substr(0, 64) +
+                                     "' may not send this; use the page of this server.");
+}
+
 absl::Status Access::CheckToken(const ApiRequest& request) const {
   if (token.empty()) return absl::OkStatus();
   constexpr std::string_view kScheme = "bearer ";

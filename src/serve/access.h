@@ -19,6 +19,9 @@ struct Access {
   // Guards a loopback server against pages that have their own name resolve to 127.0.0.1 (DNS rebinding).
   // Errors: InvalidArgument.
   absl::Status CheckHost(const ApiRequest& request) const;
+  // Guards what changes something against pages of other origins, whose forms a browser sends without asking. A client
+  // that is no browser states no origin. Errors: PermissionDenied.
+  absl::Status CheckOrigin(const ApiRequest& request) const;
   // Compares in a time that depends on the lengths alone. Errors: Unauthenticated.
   absl::Status CheckToken(const ApiRequest& request) const;
 };

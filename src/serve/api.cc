@@ -33,6 +33,7 @@ Api::Api(Backend& backend, ApiOptions options)
     : backend_(backend),
       options_(std::move(options)),
       searches_("searches", options_.searches),
+      additions_("new pictures", options_.additions),
       pictures_("pictures", options_.pictures),
       thumbnails_(options_.thumbnails, metrics_) {
   for (const Asset& asset : Assets()) {
@@ -46,7 +47,9 @@ std::span<const Api::Route> Api::RouteTable() {
   static const auto table = std::to_array<Route>({
       {{"POST", "/v1/search"}, &Api::Search},
       {{"GET", "/v1/images"}, &Api::ListImages},
+      {{"POST", "/v1/images"}, &Api::AddImage},
       {{"GET", "/v1/images/{signature}"}, &Api::GetImage},
+      {{"DELETE", "/v1/images/{signature}"}, &Api::RemoveImage},
       {{"GET", "/v1/images/{signature}/colors"}, &Api::GetColors},
       {{"GET", "/v1/images/{signature}/pixels"}, &Api::GetPixels},
       {{"GET", "/v1/images/{signature}/thumbnail"}, &Api::GetThumbnail},
@@ -71,7 +74,7 @@ std::span<const Api::RouteName> Api::Routes() {
 
 size_t Api::MaxBlocked() const {
   return options_.searches.at_once + options_.searches.waiting + options_.pictures.at_once + options_.pictures.waiting +
-         options_.thumbnails.waiting;
+         options_.thumbnails.waiting + options_.additions.at_once + options_.additions.waiting;
 }
 
 ApiResponse Api::Handle(const ApiRequest& request) {
@@ -101,18 +104,27 @@ ApiResponse Api::Dispatch(const ApiRequest& request, std::string_view& path) {
       return response;
     }
   }
+  std::string allowed, use;
   for (const Route& route : RouteTable()) {
     const std::optional<std::string_view> argument = Match(route.name.path, target->path);
     if (!argument) continue;
     path = route.name.path;
     const bool get = route.name.method == "GET";
     if (request.method == route.name.method || (get && request.method == "HEAD")) {
+      if (!get) {
+        if (const absl::Status status = options_.access.CheckOrigin(request); !status.ok()) {
+          return ErrorResponse(status, false);
+        }
+      }
       return (this->*route.handler)({request, *target, *argument});
     }
-    const std::string allowed = get ? "GET, HEAD" : std::string(route.name.method);
-    ApiResponse response = ErrorResponse(405, "unimplemented",
-                                         request.method.substr(0, 16) + " is not possible on " + std::string(path) +
-                                             "; use " + std::string(route.name.method) + ".");
+    allowed += std::string(allowed.empty() ? "" : ", ") + (get ? "GET, HEAD" : std::string(route.name.method));
+    use += std::string(use.empty() ? "" : " or ") + std::string(route.name.method);
+  }
+  if (!allowed.empty()) {
+    ApiResponse response =
+        ErrorResponse(405, "unimplemented",
+                      request.method.substr(0, 16) + " is not possible on " + std::string(path) + "; use " + use + ".");
     response.headers.emplace_back("Allow", allowed);
     return response;
   }

@@ -22,6 +22,8 @@ struct ApiOptions {
   ApiOptions();  // searches.at_once: one for each available processor, at least 2
 
   AdmissionOptions searches;
+  // New pictures: each waits for its features, which others compute, so that many may be inside.
+  AdmissionOptions additions{64, 16, std::chrono::milliseconds(1000)};
   AdmissionOptions pictures{2, 32, std::chrono::milliseconds(4000)};  // thumbnails to be made, and originals
   ThumbnailOptions thumbnails;
   Access access;
@@ -67,6 +69,8 @@ class Api {
   ApiResponse Search(const Call& call);
   ApiResponse ListImages(const Call& call);
   ApiResponse GetImage(const Call& call);
+  ApiResponse AddImage(const Call& call);
+  ApiResponse RemoveImage(const Call& call);
   ApiResponse GetColors(const Call& call);
   ApiResponse GetPixels(const Call& call);
   ApiResponse GetThumbnail(const Call& call);
@@ -87,6 +91,7 @@ class Api {
   ApiOptions options_;
   Metrics metrics_;
   Admission searches_;
+  Admission additions_;
   Admission pictures_;
   Thumbnails thumbnails_;
   std::map<std::string_view, std::string> asset_tags_;  // strong ETags by name

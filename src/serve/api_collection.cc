@@ -65,6 +65,9 @@ absl::StatusOr<ImageRecord> Api::Record(std::string_view signature) {
   if (!image) {
     return absl::NotFoundError("The collection has no picture with signature " + std::string(signature) + ".");
   }
+  if (image->removed) {
+    return absl::NotFoundError("The picture " + std::string(signature) + " was removed from the collection.");
+  }
   if (!image->reason.empty()) {
     return absl::NotFoundError("The picture " + std::string(signature) + " is set aside: " + image->reason);
   }

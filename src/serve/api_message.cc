@@ -29,6 +29,8 @@ ApiResponse ErrorResponse(const absl::Status& status, bool about_picture) {
       return ErrorResponse(400, "invalid_argument", message);
     case absl::StatusCode::kUnauthenticated:
       return ErrorResponse(401, "unauthenticated", message);
+    case absl::StatusCode::kPermissionDenied:
+      return ErrorResponse(403, "permission_denied", message);
     case absl::StatusCode::kNotFound:
       return ErrorResponse(404, "not_found", message);
     case absl::StatusCode::kFailedPrecondition:

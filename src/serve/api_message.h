@@ -37,10 +37,10 @@ struct ApiResponse {
 // `{"error":{"code","message"}}`. Bytes of `message` that are not UTF-8 are replaced. 503 gets a Retry-After of 1 s.
 ApiResponse ErrorResponse(int status, std::string_view code, std::string_view message);
 
-// By blame: InvalidArgument 400, Unauthenticated 401, NotFound 404, FailedPrecondition and AlreadyExists 409,
-// ResourceExhausted and Unavailable 503, DeadlineExceeded 504, all else 500; a fault of the data (DataLoss,
-// Unimplemented, OutOfRange) is 422 where the request is about one picture, 500 elsewhere.
-// REQUIRES: !status.ok()
+// By blame: InvalidArgument 400, Unauthenticated 401, PermissionDenied 403, NotFound 404, FailedPrecondition and
+// AlreadyExists 409, ResourceExhausted and Unavailable 503, DeadlineExceeded 504, all else 500; a fault of the data
+// (DataLoss, Unimplemented, OutOfRange) is 422 where the request is about one picture, 500 elsewhere. REQUIRES:
+// !status.ok()
 ApiResponse ErrorResponse(const absl::Status& status, bool about_picture);
 
 // Content-Security-Policy, nosniff and the like, and Cache-Control: no-store, where the answer does not say otherwise.

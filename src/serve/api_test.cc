@@ -306,11 +306,56 @@ TEST_F(ApiTest, ThumbnailsAreMadeOnceAndNotSentTwice) {
   Error(Get(target + "?size=1025"), 400, "invalid_argument");
 }
 
+TEST_F(ApiTest, APictureIsTakenInWithItsWords) {
+  const ApiResponse created = Send("POST", "/v1/images?board=shoes&description=red%20shoe", "image/jpeg", "new bytes");
+  ASSERT_EQ(created.status, 201) << created.body;
+  const json answer = json::parse(created.body);
+  EXPECT_EQ(answer["searchable"], true);
+  EXPECT_EQ(Header(created, "Location"), "/v1/images/" + answer["signature"].get<std::string>());
+  EXPECT_EQ(backend_.last_pin().board, "shoes");
+  EXPECT_EQ(backend_.last_pin().description, "red shoe");
+  EXPECT_EQ(Send("POST", "/v1/images", "image/jpeg", "new bytes").status, 200) << "it is there already";
+  const auto form = [&](const std::string& parts) {
+    return Send("POST", "/v1/images", "multipart/form-data; boundary=b", parts + "--b--\r\n");
+  };
+  const auto part = [](const std::string& name, const std::string& value) {
+    return "--b\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n";
+  };
+  EXPECT_EQ(form(part("image", "other") + part("link", "https://example.org/x")).status, 201);
+  EXPECT_EQ(backend_.last_pin().link, "https://example.org/x");
+  Error(form(part("description", "words")), 400, "invalid_argument");
+  Error(form(part("image", "a") + part("image", "b")), 400, "invalid_argument");
+  Error(form(part("image", "")), 400, "invalid_argument");
+  EXPECT_THAT(Error(form(part("image", "a") + part("colour", "b")), 400, "invalid_argument"), HasSubstr("colour"));
+  EXPECT_THAT(Error(form(part("image", "a") + part("link", "javascript:x")), 400, "invalid_argument"),
+              HasSubstr("link"));
+  Error(Send("POST", "/v1/images", "text/plain", "x"), 415, "invalid_argument");
+  Error(Send("POST", "/v1/images?k=1", "image/jpeg", "x"), 400, "invalid_argument");
+}
+
+TEST_F(ApiTest, APictureIsRemovedAndThenUnknown) {
+  const std::string path = "/v1/images/" + shoe_.Hex();
+  EXPECT_EQ(Send("DELETE", path).status, 200);
+  Error(Send("DELETE", path), 404, "not_found");
+  Error(Get(path), 404, "not_found");
+  Error(Send("DELETE", "/v1/images/nonsense"), 400, "invalid_argument");
+}
+
+TEST_F(ApiTest, APageOfAnotherOriginChangesNothing) {
+  const std::string path = "/v1/images/" + shoe_.Hex();
+  extra_ = {{"origin", "http://evil.example"}};
+  Error(Send("DELETE", path), 403, "permission_denied");
+  Error(Send("POST", "/v1/images", "image/jpeg", "x"), 403, "permission_denied");
+  extra_ = {{"origin", "null"}};
+  Error(Send("DELETE", path), 403, "permission_denied");
+  EXPECT_EQ(Get(path).status, 200);
+}
+
 TEST_F(ApiTest, OtherMethodsAreToldWhichThereAre) {
   const ApiResponse response = Send("GET", "/v1/search");
   Error(response, 405, "unimplemented");
   EXPECT_EQ(Header(response, "Allow"), "POST");
-  EXPECT_EQ(Header(Send("DELETE", "/v1/images"), "Allow"), "GET, HEAD");
+  EXPECT_EQ(Header(Send("DELETE", "/v1/images"), "Allow"), "GET, HEAD, POST");
   Error(Send("OPTIONS", "/healthz"), 405, "unimplemented");
   EXPECT_EQ(Send("HEAD", "/healthz").status, 200);
 }

@@ -10,6 +10,7 @@
 #include "base/status.h"
 #include "catalog/catalog.h"
 #include "pipeline/collection_status.h"
+#include "serve/adder.h"
 #include "serve/search_service.h"
 
 namespace likeness {
@@ -32,6 +33,9 @@ class Backend {
   virtual uint64_t ReleaseImages() = 0;  // 0 before the first release
   // The original bytes.
   virtual absl::StatusOr<std::string> Read(const ImageRecord& image) = 0;
+  // Takes a picture in, or out for good (false: there is none). See Adder::Add and SearchService::Remove.
+  virtual absl::StatusOr<AddedPicture> Add(const NewPicture& picture, Deadline deadline) = 0;
+  virtual absl::StatusOr<bool> Remove(const Signature& signature) = 0;
   // A JPEG of at most `side` pixels on its longest side.
   virtual absl::StatusOr<std::string> Thumbnail(const ImageRecord& image, uint32_t side) = 0;
 };

@@ -136,6 +136,19 @@ class FakeBackend final : public Backend {
     if (!failure_.ok()) return failure_;
     return images_.at(image.signature).bytes;
   }
+  absl::StatusOr<AddedPicture> Add(const NewPicture& picture, Deadline) override {
+    if (!failure_.ok()) return failure_;
+    const std::string bytes(AsText(picture.image));
+    const bool is_new = !images_.contains(Signature::Of(picture.image));
+    const Signature signature = is_new ? Add(bytes, "jpeg", picture.pin.description) : Signature::Of(picture.image);
+    last_pin_ = picture.pin;
+    return AddedPicture{signature, "jpeg", 640, 480, is_new, true, ""};
+  }
+  absl::StatusOr<bool> Remove(const Signature& signature) override {
+    if (!failure_.ok()) return failure_;
+    return images_.erase(signature) > 0;
+  }
+  const Pin& last_pin() const { return last_pin_; }
   absl::StatusOr<std::string> Thumbnail(const ImageRecord&, uint32_t side) override {
     ++thumbnails_;
     return "\xFF\xD8 thumbnail of " + std::to_string(side) + "\xFF\xD9";
@@ -150,6 +163,7 @@ class FakeBackend final : public Backend {
   std::map<Signature, Entry> images_;
   absl::Status failure_;
   SearchRequest last_;
+  Pin last_pin_;
   std::mutex mutex_;
   std::condition_variable released_;
   std::atomic<bool> held_ = false;

@@ -1,6 +1,7 @@
 #include "serve/search_service.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "image/decode.h"
@@ -8,6 +9,7 @@
 #include "pipeline/binarizers.h"
 #include "pipeline/features.h"
 #include "pipeline/open_snapshot.h"
+#include "pipeline/remove.h"
 
 namespace likeness {
 namespace {
@@ -36,16 +38,10 @@ class DocSets {
       if (const auto doc = snapshot_.segments()[i]->Find(signature)) sets_[i].Set(*doc);
     }
   }
-  void Invert() {
-    for (DocSet& set : sets_) set.Invert();
-  }
   void And(const AllowedDocs& others) {
-    for (size_t i = 0; i < others.size(); ++i) sets_[i].And(*others[i]);
-  }
-  uint64_t Count() const {
-    uint64_t count = 0;
-    for (const DocSet& set : sets_) count += set.Count();
-    return count;
+    for (size_t i = 0; i < others.size(); ++i) {
+      if (others[i] != nullptr) sets_[i].And(*others[i]);
+    }
   }
   AllowedDocs Take() {
     AllowedDocs allowed;
@@ -117,6 +113,18 @@ absl::StatusOr<PlainWish> WishFor(const ColorWish& wish, const Serving& serving)
   return ColorWishOf(*serving.color, lab.l, lab.a, lab.b, wish.weight);
 }
 
+constexpr int kRounds = 3;  // of a search whose hits are being removed meanwhile
+
+// `images`: records of some of the hits, in their order.
+void DropRemoved(std::vector<ImageRecord>& images, std::vector<Hit>& hits) {
+  std::set<Signature> removed;
+  for (const ImageRecord& image : images) {
+    if (image.removed) removed.insert(image.signature);
+  }
+  std::erase_if(images, [](const ImageRecord& image) { return image.removed; });
+  std::erase_if(hits, [&](const Hit& hit) { return removed.contains(hit.signature); });
+}
+
 std::string SourceOf(const ImageRecord& image) { return image.location.substr(image.location.find(':') + 1); }
 
 }  // namespace
@@ -124,7 +132,8 @@ std::string SourceOf(const ImageRecord& image) { return image.location.substr(im
 SearchService::SearchService(Home& home, size_t threads, std::unique_ptr<Searcher> searcher)
     : home_(home),
       threads_(threads),
-      searcher_(searcher != nullptr ? std::move(searcher) : std::make_unique<LocalSearcher>(threads)) {}
+      searcher_(searcher != nullptr ? std::move(searcher) : std::make_unique<LocalSearcher>(threads)),
+      live_(home) {}
 
 absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, size_t threads,
                                                                    std::unique_ptr<Searcher> searcher) {
@@ -133,12 +142,8 @@ absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, s
   return service;
 }
 
-std::shared_ptr<const Serving> SearchService::serving() const {
-  const std::lock_guard lock(mutex_);
-  return serving_;
-}
-
 absl::Status SearchService::Reload() {
+  LIKENESS_RETURN_IF_ERROR(live_.Follow());
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home_.objects()));
   if (!current) return absl::OkStatus();
   const std::shared_ptr<const Serving> before = serving();
@@ -148,22 +153,35 @@ absl::Status SearchService::Reload() {
   if (before != nullptr && !searcher_->Ready(*snapshot)) return absl::OkStatus();
   LIKENESS_ASSIGN_OR_RETURN(const Release::Feature feature, QueryFeature(home_, release));
   LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
-  const uint64_t images = snapshot->doc_count();
   std::optional<FeatureKey> color = ColorFeature(release, *snapshot);
-  auto next = std::make_shared<Serving>(
-      Serving{std::move(release), snapshot, feature.key, std::move(binarizer), std::move(color), {}, images});
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home_.catalog().Unpinned());
-  if (!unpinned.empty()) {
-    DocSets sets(*next->snapshot);
-    for (const Signature& signature : unpinned) sets.Add(signature);
-    sets.Invert();
-    next->visible = sets.Count();
-    next->pinned = sets.Take();
+  Serving next{
+      std::move(release), snapshot, feature.key,          std::make_shared<const Binarizer>(std::move(binarizer)),
+      std::move(color),   {},       snapshot->doc_count()};
+  Prepare prepare;
+  {
+    const std::lock_guard lock(mutex_);
+    prepare = prepare_;
   }
+  if (prepare) {
+    if (const std::vector<Signature> lacking = live_.Lacking(next); !lacking.empty()) {
+      LIKENESS_RETURN_IF_ERROR(prepare(next, lacking));
+    }
+  }
+  LIKENESS_RETURN_IF_ERROR(live_.Switch(std::move(next)));
   const std::lock_guard lock(mutex_);
-  serving_ = std::move(next);
   coming_ = nullptr;
   return absl::OkStatus();
+}
+
+void SearchService::SetPrepare(Prepare prepare) {
+  const std::lock_guard lock(mutex_);
+  prepare_ = std::move(prepare);
+}
+
+absl::StatusOr<bool> SearchService::Remove(const Signature& signature) {
+  LIKENESS_ASSIGN_OR_RETURN(const bool removed, RemoveImage(home_, signature));
+  LIKENESS_RETURN_IF_ERROR(live_.FollowHidden());
+  return removed;
 }
 
 absl::StatusOr<std::shared_ptr<const Snapshot>> SearchService::Coming(const Release& release) {
@@ -208,7 +226,7 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   answer.query.region = request.region;
   if (request.signature) {
     LIKENESS_ASSIGN_OR_RETURN(const std::optional<ImageRecord> image, home_.catalog().Image(*request.signature));
-    if (!image) return absl::NotFoundError("there is no image " + request.signature->Hex());
+    if (!image || image->removed) return absl::NotFoundError("there is no image " + request.signature->Hex());
     answer.query.signature = image->signature;
     answer.query.width = image->width;
     answer.query.height = image->height;
@@ -242,7 +260,7 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   std::vector<uint16_t> halves(vector.size());
   FloatToHalf(vector, halves);
   HalfToFloat(halves, vector);
-  DeepCode code = serving.binarizer.Encode(vector);
+  DeepCode code = serving.binarizer->Encode(vector);
   answer.ms.feature = watch.Milliseconds();
   return code;
 }
@@ -259,7 +277,7 @@ absl::StatusOr<AllowedDocs> SearchService::Allowed(const PinFilter& filter, cons
 absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request) {
   const Stopwatch total;
   LIKENESS_RETURN_IF_ERROR(CheckRequest(request));
-  const std::shared_ptr<const Serving> serving = this->serving();
+  std::shared_ptr<const Serving> serving = this->serving();
   if (serving == nullptr) {
     return absl::FailedPreconditionError(
         "nothing is indexed yet: run `likeness add`, `likeness fingerprint` and `likeness index` first");
@@ -279,15 +297,30 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   }
 
   const Stopwatch search;
-  LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
-  const auto ask = [&](const VisualQuery& asked) { return searcher_->Ask(*serving->snapshot, asked, allowed); };
-  LIKENESS_ASSIGN_OR_RETURN(RootAnswer root, AnswerRoot(ask, query));
+  RootAnswer root;
+  std::vector<Signature> signatures;
+  std::vector<ImageRecord> images;
+  for (int round = 1;; ++round) {
+    LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request.filter, *serving));
+    const auto ask = [&](const VisualQuery& asked) { return searcher_->Ask(*serving->snapshot, asked, allowed); };
+    LIKENESS_ASSIGN_OR_RETURN(root, AnswerRoot(ask, query));
+    signatures.clear();
+    for (const Hit& hit : root.hits) signatures.push_back(hit.signature);
+    LIKENESS_ASSIGN_OR_RETURN(images, home_.catalog().Images(signatures));
+    if (std::ranges::none_of(images, &ImageRecord::removed)) break;
+    // Removed since this query began, or by another process: the catalog has the last word.
+    if (round == kRounds) {
+      DropRemoved(images, root.hits);
+      signatures.clear();
+      for (const Hit& hit : root.hits) signatures.push_back(hit.signature);
+      break;
+    }
+    LIKENESS_RETURN_IF_ERROR(live_.FollowHidden());
+    const std::shared_ptr<const Serving> now = this->serving();
+    if (now->release.name == serving->release.name) serving = now;
+  }
   answer.coverage = root.coverage;
   answer.ms.search = search.Milliseconds();
-
-  std::vector<Signature> signatures;
-  for (const Hit& hit : root.hits) signatures.push_back(hit.signature);
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home_.catalog().Images(signatures));
   LIKENESS_ASSIGN_OR_RETURN(std::vector<Pin> pins, home_.catalog().Pins(signatures));
   // Images and pins come in the order of the signatures that were asked for.
   auto image = images.begin();
@@ -320,15 +353,22 @@ absl::StatusOr<ImageList> SearchService::List(uint64_t offset, size_t limit, con
   const Snapshot& snapshot = *serving->snapshot;
   LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(filter, *serving));
   std::vector<Snapshot::Place> places;
-  if (allowed.empty()) {
-    list.total = snapshot.doc_count();
-    for (uint64_t i = offset; i < list.total && places.size() < limit; ++i) places.push_back(snapshot.At(i));
-  } else {
-    for (size_t segment = 0; segment < allowed.size(); ++segment) {
-      for (uint32_t doc = 0; doc < allowed[segment]->size(); ++doc) {
-        if (!allowed[segment]->Test(DocId(doc))) continue;
-        if (list.total++ >= offset && places.size() < limit) places.push_back({segment, DocId(doc)});
+  for (size_t segment = 0; segment < snapshot.segments().size(); ++segment) {
+    const DocSet* only = allowed.empty() ? nullptr : allowed[segment].get();
+    const uint64_t docs = snapshot.segments()[segment]->doc_count();
+    uint64_t doc = 0;
+    if (only == nullptr) {  // Pages that lie elsewhere cost nothing.
+      const uint64_t skipped = offset > list.total ? std::min(offset - list.total, docs) : 0;
+      for (doc = skipped; doc < docs && places.size() < limit; ++doc) {
+        places.push_back({segment, DocId(static_cast<uint32_t>(doc))});
       }
+      list.total += docs;
+      continue;
+    }
+    for (; doc < docs; ++doc) {
+      const DocId id(static_cast<uint32_t>(doc));
+      if (!only->Test(id)) continue;
+      if (list.total++ >= offset && places.size() < limit) places.push_back({segment, id});
     }
   }
   std::vector<Signature> signatures;

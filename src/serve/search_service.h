@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -14,14 +15,14 @@
 #include "base/clock.h"
 #include "base/status.h"
 #include "catalog/catalog.h"
-#include "feature/binarizer.h"
 #include "feature/color_query.h"
 #include "feature/deep.h"
 #include "index/snapshot.h"
 #include "pipeline/home.h"
 #include "rank/root.h"
 #include "rank/searcher.h"
-#include "store/release.h"
+#include "serve/live_serving.h"
+#include "serve/serving.h"
 #include "types/hit.h"
 #include "types/region.h"
 
@@ -73,17 +74,6 @@ struct SearchAnswer {
   Timing ms;
 };
 
-// What answers queries now; never changes. A request takes it once and keeps to it.
-struct Serving {
-  Release release;
-  std::shared_ptr<const Snapshot> snapshot;
-  FeatureKey feature;               // that queries are compared by
-  Binarizer binarizer;              // of `feature`
-  std::optional<FeatureKey> color;  // that colors are looked for in, if the release has it
-  AllowedDocs pinned;               // documents that are still pinned; empty: all are
-  uint64_t visible = 0;             // how many those are
-};
-
 struct ImageList {
   struct Item {
     Signature signature;
@@ -124,12 +114,22 @@ class SearchService {
   // one.
   absl::Status Reload();
 
+  // Takes an image out for good: when it returns, no query finds it any more, here or, at the end of their search, in
+  // other processes of the home. A copy of its bytes that the collection keeps is deleted. False when there is no such
+  // image. Errors: those of catalog and store.
+  absl::StatusOr<bool> Remove(const Signature& signature);
+
+  // Called with a release before it serves, when there are young pictures that it could not search.
+  using Prepare = std::function<absl::Status(const Serving& next, const std::vector<Signature>& lacking)>;
+  void SetPrepare(Prepare prepare);
+
   // Loads the model that queries need, if it is not there yet. Errors: as Search.
   absl::Status Warm();
 
   // May be null: nothing is indexed yet.
-  std::shared_ptr<const Serving> serving() const;
+  std::shared_ptr<const Serving> serving() const { return live_.serving(); }
 
+  LiveServing& live() { return live_; }
   Home& home() const { return home_; }
 
  private:
@@ -145,8 +145,9 @@ class SearchService {
   Home& home_;
   const size_t threads_;
   const std::unique_ptr<Searcher> searcher_;
+  LiveServing live_;
   mutable std::mutex mutex_;
-  std::shared_ptr<const Serving> serving_;                                 // guarded by mutex_
+  Prepare prepare_;                                                        // guarded by mutex_
   std::shared_ptr<const Snapshot> coming_;                                 // guarded by mutex_; not served yet
   std::map<FeatureKey, std::shared_ptr<const DeepExtractor>> extractors_;  // guarded by mutex_
 };

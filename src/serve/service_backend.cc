@@ -45,6 +45,13 @@ uint64_t ServiceBackend::ReleaseImages() {
 
 absl::StatusOr<std::string> ServiceBackend::Read(const ImageRecord& image) { return service_.home().ReadImage(image); }
 
+absl::StatusOr<AddedPicture> ServiceBackend::Add(const NewPicture& picture, Deadline deadline) {
+  if (adder_ == nullptr) return absl::FailedPreconditionError("This server takes no pictures in.");
+  return adder_->Add(picture, deadline);
+}
+
+absl::StatusOr<bool> ServiceBackend::Remove(const Signature& signature) { return service_.Remove(signature); }
+
 absl::StatusOr<std::string> ServiceBackend::Thumbnail(const ImageRecord& image, uint32_t side) {
   LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, Read(image));
   return MakeThumbnail(AsBytes(bytes), service_.home().config().image, side);

@@ -7,8 +7,8 @@ namespace likeness {
 
 class ServiceBackend final : public Backend {
  public:
-  // `service` must outlive the backend.
-  explicit ServiceBackend(SearchService& service) : service_(service) {}
+  // `service` and `adder` must outlive the backend. Without an adder no picture is taken in.
+  explicit ServiceBackend(SearchService& service, Adder* adder = nullptr) : service_(service), adder_(adder) {}
 
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override;
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) override;
@@ -20,10 +20,13 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<CollectionStatus> Status() override;
   uint64_t ReleaseImages() override;
   absl::StatusOr<std::string> Read(const ImageRecord& image) override;
+  absl::StatusOr<AddedPicture> Add(const NewPicture& picture, Deadline deadline) override;
+  absl::StatusOr<bool> Remove(const Signature& signature) override;
   absl::StatusOr<std::string> Thumbnail(const ImageRecord& image, uint32_t side) override;
 
  private:
   SearchService& service_;
+  Adder* const adder_;
 };
 
 }  // namespace likeness

@@ -88,6 +88,22 @@ absl::StatusOr<Thumbnails::Jpeg> Thumbnails::Get(const Signature& signature, uin
   return result;
 }
 
+void Thumbnails::Forget(const Signature& signature) {
+  for (uint32_t side = kMinSide; side <= kMaxSide; side *= 2) {
+    const Key key(signature, side);
+    {
+      const std::lock_guard lock(mutex_);
+      if (const auto found = places_.find(key); found != places_.end()) {
+        kept_bytes_ -= found->second->second->size() + kOverhead;
+        kept_.erase(found->second);
+        places_.erase(found);
+      }
+    }
+    std::error_code error;
+    if (!options_.folder.empty()) std::filesystem::remove(PathOf(key), error);
+  }
+}
+
 absl::StatusOr<Thumbnails::Jpeg> Thumbnails::Load(const Key& key, const Make& make) {
   if (!options_.folder.empty()) {
     absl::StatusOr<std::string> kept = ReadFile(PathOf(key), kMaxFile);

@@ -48,6 +48,9 @@ class Thumbnails {
   // Unavailable when too many wait.
   absl::StatusOr<Jpeg> Get(const Signature& signature, uint32_t side, Deadline deadline, const Make& make);
 
+  // Drops all of one picture, in memory and in the folder.
+  void Forget(const Signature& signature);
+
  private:
   using Key = std::pair<Signature, uint32_t>;
   struct Flight {

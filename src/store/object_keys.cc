@@ -81,6 +81,9 @@ std::optional<ObjectKey> Guess(std::string_view text) {
   } else if (root == "releases" && parts.size() == 2) {
     key.kind = Kind::kRelease;
     if (!release(1)) return std::nullopt;
+  } else if (root == "young" && parts.size() == 2) {
+    key.kind = Kind::kYoung;
+    if (!release(1)) return std::nullopt;
   } else if (root == "binarizers" && parts.size() == 3) {
     key.kind = Kind::kBinarizer;
     if (!feature(1)) return std::nullopt;
@@ -123,6 +126,8 @@ std::string SegmentKey(std::string_view generation, const ShardId& shard) {
 
 std::string ReleaseKey(std::string_view release) { return std::string(kReleasePrefix) + std::string(release); }
 
+std::string YoungKey(std::string_view name) { return std::string(kYoungPrefix) + std::string(name); }
+
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest) {
   return "binarizers/" + std::string(feature_type) + "/" + std::string(digest);
 }
@@ -157,6 +162,8 @@ std::string ObjectKey::ToString() const {
       return ReleaseKey(release);
     case Kind::kBinarizer:
       return BinarizerKey(feature.type, feature.version);
+    case Kind::kYoung:
+      return YoungKey(release);
     case Kind::kCurrent:
       break;
   }

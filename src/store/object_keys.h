@@ -23,11 +23,13 @@ std::string FingerprintKey(std::string_view generation,
 std::string SegmentKey(std::string_view generation, const ShardId& shard);  // indexes/GENERATION/DATE/SHARD/segment
 std::string ReleaseKey(std::string_view release);                           // releases/NAME
 std::string BinarizerKey(std::string_view feature_type, std::string_view digest);  // binarizers/TYPE/DIGEST
+std::string YoungKey(std::string_view name);                                       // young/NAME
 inline constexpr std::string_view kCurrentKey = "CURRENT";
 
 // For List: all parts of one cell, all cells of one feature, and so on. Each ends so that only whole names match.
 inline constexpr std::string_view kEpochListPrefix = "epochs/";
 inline constexpr std::string_view kReleasePrefix = "releases/";
+inline constexpr std::string_view kYoungPrefix = "young/";
 std::string FeaturePrefix(const FeatureKey& feature);                            // features/TYPE/VERSION/
 std::string FeaturePartPrefix(const FeatureKey& feature, const ShardId& shard);  // features/…/SHARD.part
 
@@ -45,6 +47,7 @@ struct ObjectKey {
     kSegment,
     kRelease,
     kBinarizer,
+    kYoung,
     kCurrent
   };
   Kind kind = Kind::kCurrent;
@@ -52,7 +55,7 @@ struct ObjectKey {
   ShardId shard;        // kEpochList, kFeatureShard, kFeaturePart, kFingerprints, kSegment
   FeatureKey feature;   // kFeatureShard, kFeaturePart; kBinarizer: type, and the digest as version
   uint32_t part = 0;    // kFeaturePart
-  std::string release;  // kRelease; of kFingerprints and kSegment the generation
+  std::string release;  // kRelease; of kFingerprints and kSegment the generation; kYoung: the batch, shaped alike
 
   // Nothing unless one of the functions above builds exactly `key`.
   static std::optional<ObjectKey> Parse(std::string_view key);

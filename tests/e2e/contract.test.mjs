@@ -158,6 +158,31 @@ function requests(name, address) {
       await hold(base, 'POST', '/v1/search', {status: 415, body: 'x', headers: {'Content-Type': 'text/plain'}});
     });
 
+    test('a picture comes in, is found, and goes out', async () => {
+      const picture = discs(77 + Math.floor(Math.random() * 100), 97, 61 + Math.floor(Math.random() * 60));
+      const raw = {body: picture, headers: {'Content-Type': 'image/png'}};
+      const form = new FormData();
+      form.append('image', new Blob([picture], {type: 'image/png'}), 'a.png');
+      form.append('description', 'a contract');
+      form.append('board', 'contracts');
+      const added = await hold(base, 'POST', '/v1/images', {status: 201, body: form});
+      const {signature} = added;
+      assert.ok(added.searchable, added.reason);
+      assert.equal((await hold(base, 'POST', '/v1/images', {status: 200, ...raw})).new, false);
+      const facts = await hold(base, 'GET', '/v1/images/{signature}', {status: 200, signature});
+      assert.equal(facts.pins[0].description, 'a contract');
+      const found = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, k: 1})});
+      assert.equal(found.results[0].signature, signature);
+      await hold(base, 'DELETE', '/v1/images/{signature}', {status: 403, signature, headers: {Origin: 'http://elsewhere.example'}});
+      await hold(base, 'DELETE', '/v1/images/{signature}', {status: 200, signature});
+      await hold(base, 'DELETE', '/v1/images/{signature}', {status: 404, signature});
+      await hold(base, 'GET', '/v1/images/{signature}', {status: 404, signature});
+      await hold(base, 'POST', '/v1/search', {status: 404, ...json({signature})});
+      await hold(base, 'POST', '/v1/images', {status: 422, body: picture.subarray(0, 20), headers: {'Content-Type': 'image/png'}});
+      await hold(base, 'POST', '/v1/images', {status: 415, body: 'x', headers: {'Content-Type': 'text/plain'}});
+      await hold(base, 'POST', '/v1/images', {status: 400, query: '?colour=red', ...raw});
+    });
+
     test('filters narrow a search', async () => {
       const {boards} = await hold(base, 'GET', '/v1/boards', {status: 200});
       if (boards.length === 0) return;
@@ -171,7 +196,7 @@ function requests(name, address) {
       await hold(base, 'GET', '/v1/status', {status: 200});
       await hold(base, 'GET', '/healthz', {status: 200});
       await hold(base, 'GET', '/metrics', {status: 200});
-      for (const path of ['/v1/status', '/v1/boards', '/v1/images', '/healthz', '/metrics', '/']) await hold(base, 'POST', path, {status: 405});
+      for (const path of ['/v1/status', '/v1/boards', '/healthz', '/metrics', '/']) await hold(base, 'POST', path, {status: 405});
       const page = await (await hold(base, 'GET', '/', {status: 200})).text();
       for (const [, file] of page.matchAll(/"\/assets\/([^"#]+)/g)) await hold(base, 'GET', '/assets/{file}', {status: 200, file});
       await hold(base, 'GET', '/assets/{file}', {status: 404, file: 'absent.js'});

@@ -131,11 +131,12 @@ export function folderCollection(folder, most = 5000) {
 
 // Made pictures are named by their number, since 50,000 would take long to draw; once drawn, their MD5 finds them too.
 function collection(items, draw) {
-  const bySignature = new Map(items.map((item) => [item.signature, item]));
+  const byBytes = new Map();
   const bytes = (item, longest) => {
     const drawn = draw(item, longest);
-    if (longest === Infinity) bySignature.set(md5(drawn), item);
+    if (longest === Infinity) byBytes.set(md5(drawn), item);
     return drawn;
   };
-  return {items, bytes, find: (signature) => bySignature.get(signature) ?? null};
+  const find = (signature) => items.find((item) => item.signature === signature || item === byBytes.get(signature)) ?? null;
+  return {items, bytes, find};
 }

@@ -193,7 +193,8 @@ function status(collection) {
 
 const kRoutes = [
   ['GET', /^\/$/, 'page'], ['GET', /^\/assets\/([a-z][a-z0-9_-]*\.(?:css|js|svg))$/, 'asset'], ['GET', /^\/healthz$/, 'health'], ['GET', /^\/metrics$/, 'metrics'],
-  ['POST', /^\/v1\/search$/, 'search'], ['GET', /^\/v1\/images$/, 'images'], ['GET', /^\/v1\/images\/([^/]+)$/, 'image'],
+  ['POST', /^\/v1\/search$/, 'search'], ['GET', /^\/v1\/images$/, 'images'], ['POST', /^\/v1\/images$/, 'add'],
+  ['GET', /^\/v1\/images\/([^/]+)$/, 'image'], ['DELETE', /^\/v1\/images\/([^/]+)$/, 'remove'],
   ['GET', /^\/v1\/images\/([^/]+)\/colors$/, 'colors'], ['GET', /^\/v1\/images\/([^/]+)\/pixels$/, 'pixels'], ['GET', /^\/v1\/images\/([^/]+)\/thumbnail$/, 'thumbnail'],
   ['GET', /^\/v1\/boards$/, 'boards'], ['GET', /^\/v1\/status$/, 'status'],
 ];
@@ -214,11 +215,14 @@ async function answer(collection, token, request) {
   const url = new URL(request.url, 'http://localhost');
   const here = kRoutes.map(([method, path, name]) => ({method, name, match: path.exec(url.pathname)})).filter((route) => route.match);
   if (here.length === 0) throw new Fault(404, 'not_found', `There is nothing at ${url.pathname}.`);
-  const {name, match, method} = here[0];
+  const {name, match} = here.find(({method}) => method === request.method) ?? {};
   if (token && /^\/(v1|metrics)/.test(url.pathname) && request.headers.authorization !== `Bearer ${token}`) {
     throw new Fault(401, 'unauthenticated', 'This server wants a token.', {'WWW-Authenticate': 'Bearer'});
   }
-  if (request.method !== method) throw new Fault(405, 'unimplemented', `${request.method} is not possible on ${url.pathname}; use ${method}.`, {Allow: method});
+  const methods = here.map(({method}) => method);
+  if (!name) throw new Fault(405, 'unimplemented', `${request.method} is not possible on ${url.pathname}; use ${methods.join(' or ')}.`, {Allow: methods.join(', ')});
+  const {origin, host} = request.headers;
+  if (request.method !== 'GET' && origin && origin !== `http://${host}`) throw new Fault(403, 'permission_denied', `Pages of '${origin}' may not send this.`);
   const json = (body) => ({type: 'application/json', body: JSON.stringify(body)});
   const one = () => {
     if (!/^[0-9a-f]{32}$/.test(match[1])) throw bad('A signature is 32 hexadecimal digits.');
@@ -245,6 +249,28 @@ async function answer(collection, token, request) {
     case 'image': {
       const {signature, width, height, format, source, bytes, pins} = one();
       return json({signature, width, height, format, bytes, epoch: '2025-06-01', source, pins, features: [{feature: 'deep.mock', version: '000001'}]});
+    }
+    case 'add': {
+      const type = request.headers['content-type'] ?? '';
+      const body = await readBody(request);
+      const form = type.startsWith('multipart/form-data');
+      if (!form && !type.startsWith('image/') && !type.startsWith('application/octet-stream')) throw new Fault(415, 'invalid_argument', `${type || 'No type'} is not taken here.`);
+      const parts = form ? multipart(body, type) : new Map([['image', body], ...url.searchParams]);
+      const text = (key) => String(parts.get(key) ?? '');
+      for (const key of parts.keys()) if (!['image', 'pin', 'board', 'board_title', 'user', 'description', 'link', 'created'].includes(key)) throw bad(`There is no part '${key}' here.`);
+      if (!parts.get('image')?.length) throw bad('The picture is missing or empty.');
+      const size = pictureSize(parts.get('image'));
+      if (!size) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
+      const signature = md5(parts.get('image'));
+      const fresh = !collection.find(signature);
+      const pin = {pin: text('pin') || `upload:${signature}`, board: text('board'), board_title: text('board'), user: text('user'), description: text('description'), link: text('link')};
+      if (fresh) collection.items.push({signature, ...size, hue: parseInt(signature.slice(0, 4), 16) % 360, format: 'png', bytes: parts.get('image').length, source: `images/${signature}`, pins: [pin]});
+      return {...json({signature, new: fresh, searchable: true, reason: '', format: 'png', ...size, ms: 3}), status: fresh ? 201 : 200, headers: {Location: `/v1/images/${signature}`}};
+    }
+    case 'remove': {
+      const {signature} = one();
+      collection.items.splice(collection.items.findIndex((item) => item.signature === signature), 1);
+      return json({signature, removed: true});
     }
     case 'colors': return json({colors: palette(one())});
     case 'pixels': { const item = one(); return picture(collection.bytes(item, Infinity), item.format); }

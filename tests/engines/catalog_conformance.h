@@ -59,6 +59,49 @@ class CatalogConformance : public testing::TestWithParam<CatalogEngine> {
   std::unique_ptr<Catalog> catalog_;
 };
 
+TEST_P(CatalogConformance, ARemovedImageStaysOutWhateverAddFindsUntilItIsRevived) {
+  const std::vector<Addition> additions = {File("a.jpg", "one"), File("b.jpg", "two", "other", "words")};
+  ASSERT_TRUE(catalog_->Record(additions).ok());
+  const uint64_t changes = *catalog_->HiddenChanges();
+  EXPECT_FALSE(*catalog_->Remove(Of("three")));
+  EXPECT_TRUE(*catalog_->Remove(Of("two")));
+  EXPECT_FALSE(*catalog_->Remove(Of("two"))) << "it is removed already";
+  EXPECT_GT(*catalog_->HiddenChanges(), changes);
+  ASSERT_TRUE(catalog_->Record(additions).ok()) << "the file is still there";
+  EXPECT_THAT(*catalog_->Removed(), ElementsAre(Of("two")));
+  EXPECT_TRUE((*catalog_->Image(Of("two")))->removed);
+  EXPECT_FALSE((*catalog_->Image(Of("one")))->removed);
+  EXPECT_EQ(catalog_->Counts()->images, 1u);
+  EXPECT_EQ(catalog_->Counts()->pins, 1u);
+  EXPECT_EQ(catalog_->Counts()->quarantined, 0u);
+  EXPECT_THAT(*catalog_->Quarantine(10), IsEmpty());
+  EXPECT_THAT(*catalog_->Boards(), SizeIs(1));
+  EXPECT_THAT(*catalog_->Match({"other", ""}), IsEmpty());
+  ASSERT_TRUE(catalog_->Sources(std::vector<std::string>{"b.jpg"})->front()) << "known, and not read again";
+  std::vector<ShardRecord> shards = *catalog_->CutShards(10);
+  ASSERT_THAT(shards, SizeIs(1));
+  EXPECT_THAT(*catalog_->ShardSignatures(shards[0].id), ElementsAre(Of("one"))) << "nothing is computed for it";
+
+  Addition again = File("", "two");
+  again.source = {};
+  again.image->location = "object:images/" + Of("two").Hex();
+  again.revive = true;
+  ASSERT_TRUE(catalog_->Record({&again, 1}).ok());
+  EXPECT_THAT(*catalog_->Removed(), IsEmpty());
+  EXPECT_EQ(catalog_->Counts()->images, 2u);
+  EXPECT_EQ((*catalog_->Image(Of("two")))->location, again.image->location);
+  shards = *catalog_->CutShards(10);
+  ASSERT_THAT(shards, SizeIs(1));
+  EXPECT_THAT(*catalog_->ShardSignatures(shards[0].id), ElementsAre(Of("two")));
+  // One of a shard keeps its place in it.
+  EXPECT_TRUE(*catalog_->Remove(Of("two")));
+  EXPECT_EQ(catalog_->Counts()->images, 1u);
+  EXPECT_THAT(*catalog_->ShardSignatures(shards[0].id), ElementsAre(Of("two")));
+  ASSERT_TRUE(catalog_->Record({&again, 1}).ok());
+  EXPECT_EQ((*catalog_->Image(Of("two")))->shard, shards[0].id.shard);
+  EXPECT_EQ(catalog_->Counts()->images, 2u);
+}
+
 TEST_P(CatalogConformance, TheSameBytesTwiceAreOneImageWithTwoPins) {
   const Addition additions[] = {File("a.jpg", "one"), File("copy.jpg", "one"), File("b.jpg", "two")};
   ASSERT_TRUE(catalog_->Record(additions).ok());

@@ -1,0 +1,27 @@
+// What answers queries at one moment.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "feature/binarizer.h"
+#include "index/snapshot.h"
+#include "rank/root.h"
+#include "store/release.h"
+#include "types/feature_key.h"
+
+namespace likeness {
+
+// Never changes. A request takes it once and keeps to it.
+struct Serving {
+  Release release;
+  std::shared_ptr<const Snapshot> snapshot;    // the release's segments, then young ones (Snapshot::young)
+  FeatureKey feature;                          // that queries are compared by
+  std::shared_ptr<const Binarizer> binarizer;  // of `feature`
+  std::optional<FeatureKey> color;             // that colors are looked for in, if the release has it
+  AllowedDocs pinned;    // documents that are still pinned and not removed; empty, or null for a segment: all are
+  uint64_t visible = 0;  // how many those are
+};
+
+}  // namespace likeness
