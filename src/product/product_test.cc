@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/bytes.h"
 #include "base/random.h"
 #include "feature/local.h"
 #include "image/decode.h"

@@ -8,6 +8,7 @@
 
 #include <thread>
 
+#include "base/clock.h"
 #include "cluster/registry.h"
 #include "support/engines.h"
 #include "tests/cluster/processes.h"
