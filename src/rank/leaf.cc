@@ -209,6 +209,7 @@ LeafAnswer MergeAnswers(std::span<LeafAnswer> answers, size_t k) {
     merged.stats.scanned += answer.stats.scanned;
     merged.stats.compared += answer.stats.compared;
     merged.background.Add(answer.background);
+    std::ranges::move(answer.gaps, std::back_inserter(merged.gaps));
   }
   merged.hits = MergeHits(lists, k);
   return merged;

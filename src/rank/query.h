@@ -102,6 +102,7 @@ struct LeafAnswer {
   std::vector<Hit> hits;  // best first, ties by signature, every image once; at most query.k
   SearchStats stats;
   Background background;
+  std::vector<Coverage::Gap> gaps = {};  // documents of `stats` that nobody could look at, and why
 };
 
 }  // namespace likeness
