@@ -48,6 +48,7 @@ absl::StatusOr<CommandOutput> RunLeaf(const CommonFlags& common, const LeafFlags
   LeafIndex::Options index_options;
   index_options.choice = flags.choice;
   index_options.choice.index %= flags.choice.of;
+  index_options.token_cache_bytes = config.token_cache_bytes;
   LeafIndex index(*objects, index_options);
   LeafServerOptions options = flags.server;
   options.delay = milliseconds(flags.delay_ms);

@@ -1,5 +1,6 @@
 // What a cluster promises: the bytes of one process, or the truth about what is missing.
 #include <gmock/gmock.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <atomic>
@@ -277,6 +278,37 @@ TEST_F(ClusterTest, WithoutLeavesTheErrorSaysWhatToDo) {
   const auto answer = remote->Ask(*snapshot, collection_.MakeQuery(), {});
   EXPECT_TRUE(absl::IsUnavailable(answer.status()));
   EXPECT_THAT(MessageOf(answer.status()), HasSubstr("127.0.0.1:1 cannot be reached"));
+}
+
+// The answer of grpc.health.v1: its bytes, which are the field `status`.
+std::string Health(const std::string& address) {
+  grpc::GenericStub stub(grpc::CreateChannel(address, grpc::InsecureChannelCredentials()));
+  grpc::ClientContext context;
+  context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(5));
+  grpc::CompletionQueue queue;
+  grpc::ByteBuffer reply;
+  grpc::Status status;
+  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::ByteBuffer(), &queue);
+  call->StartCall();
+  call->Finish(&reply, &status, nullptr);
+  void* tag = nullptr;
+  bool ok = false;
+  queue.Next(&tag, &ok);
+  EXPECT_TRUE(status.ok()) << status.error_message();
+  std::vector<grpc::Slice> slices;
+  (void)reply.Dump(&slices);
+  std::string bytes;
+  for (const grpc::Slice& slice : slices) bytes.append(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  return bytes;
+}
+
+TEST_F(ClusterTest, HealthIsWhatTheLeafSays) {
+  collection_.Add("r1", 1, 10);
+  TestLeaf leaf(collection_, 1, 0);
+  const std::string serving = "\x08\x01", not_serving = "\x08\x02";
+  EXPECT_EQ(Health(leaf.address()), not_serving);
+  leaf.server().SetHealthy(true);
+  EXPECT_EQ(Health(leaf.address()), serving);
 }
 
 TEST(Filter, SetsComeBackAsTheyWere) {

@@ -6,6 +6,7 @@
 #include "pipeline/materialise.h"
 #include "pipeline/metadata.h"
 #include "pipeline/open_snapshot.h"
+#include "pipeline/token_files.h"
 #include "store/object_keys.h"
 
 namespace likeness {
@@ -15,35 +16,48 @@ bool ShardChoice::Has(size_t place, const ShardId& shard) const {
   return place % of == index;
 }
 
-absl::Status LeafIndex::OpenShard(const std::string& generation, const Release::Shard& shard,
-                                  std::shared_ptr<const Segment>& segment, std::shared_ptr<const Segment>& metadata) {
+absl::StatusOr<LeafShard> LeafIndex::OpenShard(const Release& release, const Release::Shard& shard) {
+  const std::string generation = GenerationOf(release.features);
   const std::string key = SegmentKey(generation, shard.id);
+  LeafShard opened;
   std::weak_ptr<const Segment>& known = open_[key];
-  segment = known.lock();
-  if (segment == nullptr) {
-    LIKENESS_ASSIGN_OR_RETURN(segment, OpenVerifiedSegment(objects_, generation, shard.id));
-    known = segment;
+  opened.segment = known.lock();
+  if (opened.segment == nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(opened.segment, OpenVerifiedSegment(objects_, generation, shard.id));
+    known = opened.segment;
   }
-  if (segment->doc_count() != shard.images) {
-    return absl::DataLossError(key + " has " + std::to_string(segment->doc_count()) + " images, the release says " +
-                               std::to_string(shard.images));
+  if (opened.segment->doc_count() != shard.images) {
+    return absl::DataLossError(key + " has " + std::to_string(opened.segment->doc_count()) +
+                               " images, the release says " + std::to_string(shard.images));
   }
-  LIKENESS_ASSIGN_OR_RETURN(metadata, OpenShardMetadata(objects_, generation, shard, *segment));
-  return metadata == nullptr ? absl::OkStatus() : Annotate(metadata->Verify(), "its metadata");
+  LIKENESS_ASSIGN_OR_RETURN(opened.metadata, OpenShardMetadata(objects_, generation, shard, *opened.segment));
+  if (opened.metadata != nullptr) LIKENESS_RETURN_IF_ERROR(Annotate(opened.metadata->Verify(), "its metadata"));
+  if (LocalFeatureOf(release.features) == nullptr) return opened;
+  std::weak_ptr<const TokenIndex>& known_tokens = open_tokens_[key];
+  opened.tokens = known_tokens.lock();
+  if (opened.tokens == nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(opened.tokens, OpenTokens(objects_, generation, shard.id, *opened.segment, token_cache_));
+    if (opened.tokens != nullptr) {
+      LIKENESS_RETURN_IF_ERROR(Annotate(opened.tokens->Verify(), TokensKey(generation, shard.id)));
+    }
+    known_tokens = opened.tokens;
+  }
+  return opened;
 }
 
 std::shared_ptr<const LeafRelease> LeafIndex::Open(Release release, const LeafRelease* before) {
   auto opened = std::make_shared<LeafRelease>();
-  const std::string generation = GenerationOf(release.features);
-  opened->segments.resize(release.shards.size());
-  opened->metadata.resize(release.shards.size());
+  opened->shards.resize(release.shards.size());
   for (size_t i = 0; i < release.shards.size(); ++i) {
     const Release::Shard& shard = release.shards[i];
     if (!options_.choice.Has(i, shard.id)) continue;
-    const absl::Status status = OpenShard(generation, shard, opened->segments[i], opened->metadata[i]);
-    if (status.ok()) continue;
-    opened->segments[i] = nullptr;
-    const std::string problem = "the segment of shard " + shard.id.ToString() + " is not served: " + MessageOf(status);
+    absl::StatusOr<LeafShard> made = OpenShard(release, shard);
+    if (made.ok()) {
+      opened->shards[i] = *std::move(made);
+      continue;
+    }
+    const std::string problem =
+        "the segment of shard " + shard.id.ToString() + " is not served: " + MessageOf(made.status());
     if (before == nullptr || std::ranges::find(before->problems, problem) == before->problems.end()) {
       Log(LogLevel::kError, "segment_refused", {{"release", release.name}, {"reason", problem}});
     }
@@ -69,7 +83,7 @@ absl::Status LeafIndex::Follow() {
   tried_ = now;
   LIKENESS_ASSIGN_OR_RETURN(Release release, ReadRelease(objects_, current->name));
   const auto opened = Open(std::move(release), here.get());
-  const auto served = std::ranges::count_if(opened->segments, [](const auto& one) { return one != nullptr; });
+  const auto served = std::ranges::count_if(opened->shards, &LeafShard::open);
   if (here == nullptr || opened->problems.size() != here->problems.size()) {
     Log(LogLevel::kInfo, "release_loaded",
         {{"release", current->name},
@@ -102,6 +116,7 @@ void LeafIndex::LetGo() {
   for (const auto& one : gone) Log(LogLevel::kInfo, "release_let_go", {{"release", one->release.name}});
   gone.clear();
   std::erase_if(open_, [](const auto& one) { return one.second.expired(); });
+  std::erase_if(open_tokens_, [](const auto& one) { return one.second.expired(); });
 }
 
 std::shared_ptr<const LeafRelease> LeafIndex::Find(std::string_view name) {

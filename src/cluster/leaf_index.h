@@ -12,6 +12,8 @@
 
 #include "base/status.h"
 #include "index/segment.h"
+#include "index/token_cache.h"
+#include "index/token_index.h"
 #include "object/object_store.h"
 #include "store/release.h"
 
@@ -28,12 +30,20 @@ struct ShardChoice {
   bool Has(size_t place, const ShardId& shard) const;
 };
 
+// What is open of one shard; a leaf that does not have it has nothing of it.
+struct LeafShard {
+  std::shared_ptr<const Segment> segment;
+  std::shared_ptr<const Segment> metadata;   // null where the release has none
+  std::shared_ptr<const TokenIndex> tokens;  // likewise
+
+  bool open() const { return segment != nullptr; }
+};
+
 // One release, as far as it is here; never changes.
 struct LeafRelease {
   Release release;
-  std::vector<std::shared_ptr<const Segment>> segments;  // beside release.shards; null where it is not here
-  std::vector<std::shared_ptr<const Segment>> metadata;  // beside segments; null where the release has none
-  std::vector<std::string> problems;                     // why segments that should be here are not
+  std::vector<LeafShard> shards;      // beside release.shards
+  std::vector<std::string> problems;  // why shards that should be here are not
 };
 
 class LeafIndex {
@@ -42,10 +52,14 @@ class LeafIndex {
     ShardChoice choice;
     std::chrono::milliseconds keep{30'000};  // a release that was current, since anyone last asked for it
     std::chrono::milliseconds again{5'000};  // between two attempts to open what could not be opened
+    uint64_t token_cache_bytes = 64ull << 20;
   };
 
   // `objects` must outlive it.
-  LeafIndex(ObjectStore& objects, Options options) : objects_(objects), options_(std::move(options)) {}
+  LeafIndex(ObjectStore& objects, Options options)
+      : objects_(objects),
+        options_(std::move(options)),
+        token_cache_(std::make_shared<TokenCache>(options_.token_cache_bytes)) {}
 
   // Opens and verifies what the current release has and is not open yet, and lets go of what nobody asks for any more.
   // A segment that is damaged or missing is a problem of its release, and is tried again later. One thread at a time.
@@ -64,15 +78,17 @@ class LeafIndex {
     uint64_t number = 0;  // of releases that were taken up
   };
 
-  absl::Status OpenShard(const std::string& generation, const Release::Shard& shard,
-                         std::shared_ptr<const Segment>& segment, std::shared_ptr<const Segment>& metadata);
+  absl::StatusOr<LeafShard> OpenShard(const Release& release, const Release::Shard& shard);
   std::shared_ptr<const LeafRelease> Open(Release release, const LeafRelease* before);
   void LetGo();
 
   ObjectStore& objects_;
   const Options options_;
-  std::map<std::string, std::weak_ptr<const Segment>> open_;  // by key; of the thread that follows
-  std::chrono::steady_clock::time_point tried_;               // of the thread that follows
+  const std::shared_ptr<TokenCache> token_cache_;
+  // By key; of the thread that follows.
+  std::map<std::string, std::weak_ptr<const Segment>> open_;
+  std::map<std::string, std::weak_ptr<const TokenIndex>> open_tokens_;
+  std::chrono::steady_clock::time_point tried_;
   mutable std::mutex mutex_;
   std::map<std::string, Held, std::less<>> held_;  // guarded by mutex_
   std::string current_;                            // guarded by mutex_

@@ -103,8 +103,8 @@ class LeafServer::Server final : public v1::Leaf::CallbackService {
     for (const auto& one : index_.All()) {
       v1::DescribeReply::Release& release = *reply->add_releases();
       release.set_name(one->release.name);
-      for (size_t i = 0; i < one->segments.size(); ++i) {
-        if (one->segments[i] != nullptr) release.add_segments(static_cast<uint32_t>(i));
+      for (size_t i = 0; i < one->shards.size(); ++i) {
+        if (one->shards[i].open()) release.add_segments(static_cast<uint32_t>(i));
       }
       for (const std::string& problem : one->problems) release.add_problems(problem);
     }
@@ -184,17 +184,19 @@ class LeafServer::Server final : public v1::Leaf::CallbackService {
       return absl::FailedPreconditionError("this leaf serves " + Known(index_) + ", not release " + request.release());
     }
     std::vector<std::shared_ptr<const Segment>> segments, metadata;
+    std::vector<std::shared_ptr<const TokenIndex>> tokens;
     for (const uint32_t place : request.segments()) {
-      if (place >= release->segments.size() || release->segments[place] == nullptr) {
+      if (place >= release->shards.size() || !release->shards[place].open()) {
         return absl::FailedPreconditionError("this leaf does not serve segment " + std::to_string(place) +
                                              " of release " + request.release());
       }
-      segments.push_back(release->segments[place]);
-      metadata.push_back(release->metadata[place]);
+      segments.push_back(release->shards[place].segment);
+      metadata.push_back(release->shards[place].metadata);
+      tokens.push_back(release->shards[place].tokens);
     }
     LIKENESS_ASSIGN_OR_RETURN(const AllowedDocs allowed, Allowed(request, segments, reply));
     if (reply.unknown_size() > 0) return absl::OkStatus();
-    const Snapshot snapshot(request.release(), std::move(segments), std::move(metadata));
+    const Snapshot snapshot(request.release(), std::move(segments), std::move(metadata), std::move(tokens));
     LIKENESS_ASSIGN_OR_RETURN(const LeafAnswer answer, AnswerLeaf(snapshot, query, allowed, 1));
     for (const Hit& hit : answer.hits) ToMessage(hit, *reply.add_hits());
     reply.set_scanned(answer.stats.scanned);

@@ -159,6 +159,7 @@ class TestLeaf {
     server_ = *LeafServer::Start(index_, options);
   }
   LeafIndex& index() { return index_; }
+  LeafServer& server() { return *server_; }
   std::string address() const { return "127.0.0.1:" + std::to_string(server_->port()); }
   void Stop() { server_->Stop(); }
 
