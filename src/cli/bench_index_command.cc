@@ -42,14 +42,15 @@ std::string Advice(const IndexQuality& quality, const IndexQuestion& question) {
   }
   if (!quality.chosen || quality.trials[*quality.chosen].kind == "exact") {
     std::snprintf(text, sizeof(text),
-                  "No effort that was tried finds %g of the true neighbors faster than a scan: keep exact search in "
-                  "mind (effort 100), or ask for less with --recall.\n",
+                  "No effort that was tried finds %g of the true neighbors faster than a scan. To have everything "
+                  "scanned, set effort = 100 under [search] in likeness.toml; or ask for less with --recall.\n",
                   question.recall);
     return text;
   }
   const IndexTrial& trial = quality.trials[*quality.chosen];
   std::snprintf(text, sizeof(text),
-                "Choose effort %g (the default is 1): it finds %.4f of the true neighbors, %.0f times as fast as a "
+                "Choose effort = %g under [search] in likeness.toml (1 without it): it finds %.4f of the true "
+                "neighbors, %.0f times as fast as a "
                 "scan.\n",
                 static_cast<double>(*trial.effort), trial.recall,
                 quality.trials.front().per_second > 0 ? trial.per_second / quality.trials.front().per_second : 0);

@@ -40,6 +40,7 @@ struct Program {
 
 // One function a file: adds its subcommand.
 void AddAddCommand(Program& program);
+void AddBenchIndexCommand(Program& program);
 void AddCostCommand(Program& program);
 void AddDuplicatesCommand(Program& program);
 void AddEvalCommand(Program& program);

@@ -16,7 +16,7 @@ int main(int argc, char** argv) {
         AddSearchCommand,      AddStatusCommand,  AddPlanCommand,        AddWorkerCommand, AddJoinCommand,
         AddMaterialiseCommand, AddQueueCommand,   AddReleaseCommand,     AddCostCommand,   AddFeaturesCommand,
         AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,  AddEvalCommand,
-        AddDuplicatesCommand,  AddLeafCommand,    AddRootCommand}) {
+        AddDuplicatesCommand,  AddLeafCommand,    AddRootCommand,        AddBenchIndexCommand}) {
     add(program);
   }
   try {

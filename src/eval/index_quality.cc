@@ -53,8 +53,8 @@ class Measurement {
     if (question_.trees) {
       const size_t threads = question_.threads != 0 ? question_.threads : AvailableThreads();
       for (const DeepColumn* column : columns_) {
-        trees_.push_back(std::make_unique<ClusterTrees>(CodeRows{column->codes, column->shape.words()},
-                                                        column->present, ClusterTreeOptions{.threads = threads}));
+        trees_.push_back(std::make_unique<ClusterTrees>(CodeRows{column->codes, column->shape.words()}, column->present,
+                                                        ClusterTreeOptions{.threads = threads}));
       }
       for (const size_t checks : kChecks) {
         add(Ask({.kind = "trees", .effort = {}, .checks = checks * columns_.size()}));
@@ -83,9 +83,9 @@ class Measurement {
       if (graph.empty()) continue;
       ++quality.graphs;
       in_graphs += static_cast<double>(column->doc_count);
-      graph_bytes += static_cast<double>(graph.edges.size_bytes() + graph.pivots.size_bytes() +
-                                         graph.ends.size_bytes() + graph.members.size_bytes() +
-                                         graph.same.size_bytes());
+      graph_bytes +=
+          static_cast<double>(graph.edges.size_bytes() + graph.pivots.size_bytes() + graph.ends.size_bytes() +
+                              graph.members.size_bytes() + graph.same.size_bytes());
     }
     if (images_ < 2) {
       return absl::NotFoundError("the index of release " + snapshot_.name() + " has fewer than two images with " +
@@ -126,8 +126,8 @@ class Measurement {
         };
         if (trial.checks) {
           TopK best(k + 1);
-          trial.compared += static_cast<double>(
-              trees_[c]->Search(code, *trial.checks / columns_.size(), columns_[c]->present, best));
+          trial.compared +=
+              static_cast<double>(trees_[c]->Search(code, *trial.checks / columns_.size(), columns_[c]->present, best));
           for (const uint64_t key : best.keys()) add(Distance{RankOf(key)}, DocId(RowOf(key)));
         } else {
           SearchStats stats;

@@ -26,11 +26,11 @@ struct IndexQuestion {
 
 // One way to search, asked with every query.
 struct IndexTrial {
-  std::string kind;             // "exact", "graph" or "trees"
-  std::optional<float> effort;  // of the graph
+  std::string kind;              // "exact", "graph" or "trees"
+  std::optional<float> effort;   // of the graph
   std::optional<size_t> checks;  // of the trees: codes looked at, over all segments
-  double recall = 0;            // tie-aware: the share of the k that are as near as the last of the true ones
-  double p50_ms = 0;            // of one query over all segments, one core, processor time
+  double recall = 0;             // tie-aware: the share of the k that are as near as the last of the true ones
+  double p50_ms = 0;             // of one query over all segments, one core, processor time
   double p99_ms = 0;
   double per_second = 0;  // queries on one core
   double compared = 0;    // distances computed, a query

@@ -83,7 +83,7 @@ TEST(Graph, SearchedWholeIsThePlainSort) {
   SCOPED_TRACE("LIKENESS_TEST_SEED=" + std::to_string(TestSeed()));
   Random random(TestSeed());
   for (const size_t words : {1, 2, 4, 20, 64}) {
-    for (const size_t rows : {1, 2, 63, 64, 300, 1500}) {
+    for (const size_t rows : {1, 2, 63, 64, 700}) {
       const std::vector<uint64_t> present = RandomBitmap(random, rows, 9, 10);
       const Made made(MakeRows(random, rows, words, 1 + rows / 30, rows % 2 == 0), words, {.seed = rows}, present);
       for (int round = 0; round < 6; ++round) {
@@ -105,9 +105,9 @@ TEST(Graph, SearchedWholeIsThePlainSort) {
 
 TEST(Graph, FindsEveryStoredCodeAtTheLeastEffort) {
   Random random(TestSeed() + 1);
-  for (const size_t centers : {1, 40, 6000}) {
-    const Made made(MakeRows(random, 6000, 4, centers, true), 4);
-    for (size_t row = 0; row < 6000; ++row) {
+  for (const size_t centers : {1, 40, 3000}) {
+    const Made made(MakeRows(random, 3000, 4, centers, true), 4);
+    for (size_t row = 0; row < 3000; ++row) {
       const auto found = made.Search(made.row(row), 2, {.ef = 1, .lists = 1});
       ASSERT_FALSE(found.empty());
       ASSERT_EQ(RankOf(found[0]), 0u) << row << " of " << centers << " centers";
@@ -137,7 +137,7 @@ TEST(Graph, FindsAllOfManyEqualCodes) {
 
 double Recall(const Made& made, Random& random, size_t k, const GraphSearch& search) {
   double found = 0;
-  constexpr size_t kQueries = 100;
+  constexpr size_t kQueries = 50;
   for (size_t q = 0; q < kQueries; ++q) {
     const auto from = made.row(random.Below(made.view().rows()));
     Codes query(from.begin(), from.end());
@@ -151,16 +151,16 @@ double Recall(const Made& made, Random& random, size_t k, const GraphSearch& sea
 TEST(Graph, FindsNearlyAllWithLittleEffort) {
   SCOPED_TRACE("LIKENESS_TEST_SEED=" + std::to_string(TestSeed()));
   Random random(TestSeed() + 3);
-  const Made made(MakeRows(random, 8000, 4, 80, false), 4);
+  const Made made(MakeRows(random, 5000, 4, 50, false), 4);
   EXPECT_GE(Recall(made, random, 10, {.ef = 32, .lists = 4}), 0.95);
-  const std::vector<uint64_t> half = RandomBitmap(random, 8000, 1, 2), some = RandomBitmap(random, 8000, 1, 20);
+  const std::vector<uint64_t> half = RandomBitmap(random, 5000, 1, 2), some = RandomBitmap(random, 5000, 1, 20);
   EXPECT_GE(Recall(made, random, 10, {.ef = 64, .lists = 4, .allowed = half}), 0.95);
   EXPECT_GE(Recall(made, random, 10, {.lists = 30, .allowed = some, .sparse = true}), 0.95);
 }
 
 TEST(Graph, IsTheSameForAMaskOrAPermutationOfTheBits) {
   Random random(TestSeed() + 4);
-  constexpr size_t kWords = 4, kRows = 3000;
+  constexpr size_t kWords = 4, kRows = 2000;
   const Codes plain = MakeRows(random, kRows + 50, kWords, 100, true);
   Codes mask(kWords);
   for (uint64_t& word : mask) word = random();
@@ -192,7 +192,7 @@ TEST(Graph, IsTheSameForAMaskOrAPermutationOfTheBits) {
 
 TEST(Graph, IsTheSameForAnyNumberOfThreadsAndAnotherForAnotherSeed) {
   Random random(TestSeed() + 5);
-  const Codes codes = MakeRows(random, 4000, 4, 130, true);
+  const Codes codes = MakeRows(random, 2500, 4, 80, true);
   const auto bytes = MakeGraph({codes, 4}, {}, {.seed = 3, .threads = 1});
   EXPECT_EQ(MakeGraph({codes, 4}, {}, {.seed = 3, .threads = 2}), bytes);
   EXPECT_EQ(MakeGraph({codes, 4}, {}, {.seed = 3, .threads = 7}), bytes);
@@ -201,7 +201,7 @@ TEST(Graph, IsTheSameForAnyNumberOfThreadsAndAnotherForAnotherSeed) {
 
 TEST(Graph, AnswersTheSameInAnotherOrderOfRows) {
   Random random(TestSeed() + 6);
-  constexpr size_t kRows = 4000;
+  constexpr size_t kRows = 2500;
   const Codes codes = MakeRows(random, kRows, 4, 40, false);
   std::vector<uint32_t> order(kRows);  // row i of the other is row order[i] of this
   std::iota(order.begin(), order.end(), 0);
@@ -255,6 +255,23 @@ TEST(Graph, OfDamagedBytesDoesNoHarm) {
   }
   EXPECT_TRUE(absl::IsDataLoss(GraphView::Read(made.bytes, 2999, 2).status())) << "of another column";
   EXPECT_TRUE(absl::IsDataLoss(GraphView::Read(made.bytes, 3000, 4).status()));
+}
+
+TEST(Graph, IsWrittenAsItsPageShows) {
+  const Codes codes = {0x0F, 0x0F, 0xFF00, 0x01};
+  const std::vector<std::byte> bytes = MakeGraph({codes, 1}, {}, {.degree = 4});
+  std::vector<std::byte> expected(336);
+  const auto put = [&](size_t at, std::initializer_list<uint32_t> values) {
+    std::memcpy(expected.data() + at, values.begin(), values.size() * sizeof(uint32_t));
+  };
+  std::memcpy(expected.data(), "LKGRPH\x1a\n", 8);
+  put(8, {1, 4, 4, 0, 3, 0, 1, 1, 1});
+  put(64, {3, 2, kNoRow, kNoRow, kNoRow, kNoRow, kNoRow, kNoRow, 3, 0, kNoRow, kNoRow, 0, 2, kNoRow, kNoRow});
+  put(128, {1});
+  put(192, {3});
+  put(256, {0, 2, 3});
+  put(320, {1, kNoRow, kNoRow, kNoRow});
+  EXPECT_EQ(bytes, expected);
 }
 
 // A segment of codes near some centers, with a graph.

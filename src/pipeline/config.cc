@@ -208,6 +208,7 @@ absl::StatusOr<Config> ParseConfig(std::string_view text) {
       {"tokens.cache_bytes", Whole(config.token_cache_bytes, 0, int64_t{1} << 50)},
       {"deep.code_bits", Whole(config.code_bits, 0, 4096)},
       {"fingerprint.shard_images", Whole(config.shard_images, 1, 200'000)},
+      {"search.effort", Number(config.search_effort, 0.1, 100)},
       {"fingerprint.chunk_seconds", Number(config.chunk_seconds, 0.1, 86'400)},
       {"fingerprint.chunk_images", Whole(config.chunk_images, 1, 200'000)},
       {"fingerprint.part_images", Whole(config.part_images, 1, 200'000)},

@@ -76,6 +76,7 @@ struct Config {
   size_t shard_images = 200'000;                  // [fingerprint] shard_images: images in a shard at most
   // [fingerprint] chunk_seconds: what one worker should take for a chunk, by the rates measured here before.
   double chunk_seconds = 1800;
+  double search_effort = 1;            // [search] effort: how hard graphs are searched (NearestOptions::effort)
   std::optional<size_t> chunk_images;  // [fingerprint] chunk_images: images in a chunk, whatever was measured
   size_t part_images = 512;            // [fingerprint] part_images: a worker puts what it has after so many
   ObjectsConfig objects;               // [objects]

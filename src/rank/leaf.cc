@@ -130,6 +130,7 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
   if (query.wish) options.k = std::max(options.k, query.wish->refine_least);
   options.allowed = allowed;
   options.deadline = query.deadline;
+  options.effort = query.effort;
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Neighbor> candidates,
                             NearestCodes(*column, query.code.code, options, stats));
   if (background != nullptr) CompareWithBackground(leaf, *column, query, *background);

@@ -354,6 +354,7 @@ absl::StatusOr<VisualQuery> SearchService::MakeQuery(const SearchRequest& reques
   query.weights = weights;
   query.k = request.k;
   query.deadline = request.deadline;
+  query.effort = static_cast<float>(home_.config().search_effort);
   if (request.signature || !request.image.empty()) {
     LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, serving, answer));
   }
