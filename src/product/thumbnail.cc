@@ -180,25 +180,37 @@ struct Tone {
 
 bool BlownOut(float luma) { return luma < 6 || luma > 249; }
 
-Tone FitTone(const Looked& looked) {
-  Tone tone;
+// Fits again and again to what lies near the line, from `tone` on; returns how many samples do in the end.
+double RefineTone(const Looked& looked, Tone& tone) {
+  double near = 0;
   for (int round = 0; round < 4; ++round) {
     double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+    near = 0;
     for (size_t i = 0; i < looked.query.size(); ++i) {
       const float q = looked.query[i][0], d = looked.document[i][0];
-      double weight = BlownOut(q) || BlownOut(d) ? 0.05 : 1;
-      if (round > 0) {
-        const double residual = (d - tone.gain * q - tone.offset) / 12;
-        weight /= 1 + residual * residual;
-      }
+      const double residual = (d - tone.gain * q - tone.offset) / 10;
+      const double agrees = 1 / (1 + residual * residual);
+      const double weight = BlownOut(q) || BlownOut(d) ? 0.05 * agrees : agrees * agrees;
+      near += agrees;
       n += weight, x += weight * q, y += weight * d, xx += weight * q * q, xy += weight * q * d;
     }
     const double variance = xx / n - x / n * (x / n);
-    if (!(n > 1) || variance < 1) return tone;
+    if (!(n > 1) || variance < 1) break;
     tone.gain = static_cast<float>(std::clamp((xy / n - x / n * (y / n)) / variance, 0.2, 5.0));
     tone.offset = static_cast<float>(y / n - tone.gain * x / n);
   }
-  return tone;
+  return near;
+}
+
+// From several guesses the line that most samples lie near: a fit to all is led astray by what is laid over a picture.
+Tone FitTone(const Looked& looked) {
+  Tone best;
+  double most = -1;
+  for (const float gain : {1.0f, 1.5f, 0.65f}) {
+    Tone tone{gain, 0};
+    if (const double near = RefineTone(looked, tone); near > most) most = near, best = tone;
+  }
+  return best;
 }
 
 float TonedShare(const Looked& looked, const Grid& grid, const Tone& tone) {
