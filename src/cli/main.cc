@@ -12,10 +12,10 @@ int main(int argc, char** argv) {
   program.app.require_subcommand(1);
   program.app.fallthrough();
   for (const auto add :
-       {AddAddCommand,         AddRemoveCommand,  AddFingerprintCommand, AddIndexCommand,  AddServeCommand,
-        AddSearchCommand,      AddStatusCommand,  AddPlanCommand,        AddWorkerCommand, AddJoinCommand,
-        AddMaterialiseCommand, AddQueueCommand,   AddReleaseCommand,     AddCostCommand,   AddFeaturesCommand,
-        AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,  AddEvalCommand,
+       {AddAddCommand,         AddRemoveCommand,  AddFingerprintCommand, AddIndexCommand,     AddServeCommand,
+        AddSearchCommand,      AddStatusCommand,  AddPlanCommand,        AddWorkerCommand,    AddJoinCommand,
+        AddMaterialiseCommand, AddQueueCommand,   AddReleaseCommand,     AddCostCommand,      AddFeaturesCommand,
+        AddShowCommand,        AddInspectCommand, AddModelCommand,       AddTrainCommand,     AddEvalCommand,
         AddDuplicatesCommand,  AddLeafCommand,    AddRootCommand,        AddBenchIndexCommand}) {
     add(program);
   }
