@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import pathlib
+import random
 import re
 import struct
 import subprocess
@@ -126,9 +127,21 @@ class Server:
 
 def png(width, height, color):
     """A picture of one color, as bytes."""
+    return png_of(width, height, (b'\0' + bytes(color) * width) * height)
+
+
+def squares(seed, side=160, square=10):
+    """A picture of squares of random colors, which has keypoints and a hash."""
+    colors = random.Random(seed)
+    count = side // square
+    line = [[colors.randbytes(3) for _ in range(count)] for _ in range(count)]
+    rows = b''.join((b'\0' + b''.join(one * square for one in line[y // square])) for y in range(side))
+    return png_of(side, side, rows)
+
+
+def png_of(width, height, rows):
     def chunk(kind, data):
         return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
-    rows = (b'\0' + bytes(color) * width) * height
     header = struct.pack('>IIBBBBB', width, height, 8, 2, 0, 0, 0)
     return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(rows)) + chunk(b'IEND', b'')
 
@@ -241,6 +254,23 @@ def check_changes(server):
         server.ask('GET', base, target, 404)
 
 
+def check_duplicates(server, signature):
+    path, of = '/v1/duplicates', '/v1/images/{signature}/duplicates'
+    found = 200 if signature else 409
+    server.ask('POST', path, path, found, **raw(squares(1)))
+    server.ask('POST', path, path, found, **form([('image', squares(9))]))
+    if signature:
+        server.ask('GET', of, f'/v1/images/{signature}/duplicates', 200)
+        server.ask('POST', path, path, 422, **raw(b'no picture at all'))
+    server.ask('GET', path, path + '?limit=5', found)
+    for query in ('?limit=0', '?offset=-1', '?unknown=1'):
+        server.ask('GET', path, path + query, 400)
+    server.ask('GET', of, f'/v1/images/{UNKNOWN}/duplicates', 404)
+    server.ask('GET', of, '/v1/images/abc/duplicates', 400)
+    server.ask('POST', path, path, 400, **raw(b''))
+    server.ask('POST', path, path, 415, **raw(b'words', 'text/plain'))
+
+
 def check_methods_and_paths(server):
     """What the document does not have, the server does not have either."""
     for path, item in DOCUMENT['paths'].items():
@@ -261,6 +291,8 @@ def own_server(program, folder):
     pictures.mkdir()
     for i in range(12):
         (pictures / f'{i:02}.png').write_bytes(png(60 + i, 50, (20 * i, 255 - 20 * i, 99)))
+    for i in range(4):
+        (pictures / f'squares-{i}.png').write_bytes(squares(i))
     (pictures / 'broken.png').write_bytes(b'\x89PNG\r\n\x1a\n broken')
     home = f'--home={folder / "home"}'
     subprocess.run([program, 'add', str(pictures), home], check=True, stdout=subprocess.DEVNULL)
@@ -288,6 +320,7 @@ def run(url):
     check_picture(server, signature)
     check_search(server, signature)
     check_changes(server)
+    check_duplicates(server, signature)
     check_methods_and_paths(server)
     for path, item in DOCUMENT['paths'].items():
         for method in METHODS:
