@@ -31,7 +31,8 @@ absl::StatusOr<CommandOutput> RunIndex(const CommonFlags& common, const IndexFla
   const Release& release = (*report)->release;
   output.json = {{"release", release.name},         {"images", release.images()},
                  {"shards", release.shards.size()}, {"built", (*report)->built.images},
-                 {"switched", (*report)->switched}, {"ms", watch.Milliseconds()}};
+                 {"switched", (*report)->switched}, {"token_files", (*report)->token_files},
+                 {"ms", watch.Milliseconds()}};
   output.text = "release " + release.name + ": " + std::to_string(release.images()) + " images" +
                 ((*report)->switched ? "\n" : ", as before\n");
   return output;

@@ -48,6 +48,11 @@ std::string Text(const CollectionStatus& status) {
   text += status.release
               ? "release " + status.release->name + ": " + std::to_string(status.release->images()) + " images\n"
               : "no release yet\n";
+  if (status.token_files) {
+    text += "visual words: " + std::to_string(*status.token_files) + " of " +
+            std::to_string(status.release->shards.size()) + " shards have an index of them" +
+            (*status.token_files < status.release->shards.size() ? "; `likeness index` makes the rest\n" : "\n");
+  }
   for (const Quarantined& one : status.quarantined) {
     text += "  " + one.source + ": " + one.reason;
     if (one.attempts > 1) text += " (" + std::to_string(one.attempts) + " attempts)";

@@ -1,4 +1,4 @@
-// Parts of token files in memory, as many as fit a set size, the one used longest ago going first.
+// Parts of token files in memory, as many as fit a set size, the one that came longest ago going first.
 #pragma once
 
 #include <array>
@@ -6,19 +6,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <list>
 #include <memory>
-#include <mutex>
-#include <unordered_map>
 
 #include "base/status.h"
 
 namespace likeness {
 
-// One cache serves any number of token files. Counted is what the allocator gives for a part, so that the memory of the
-// process grows by the bound and no more, but for the part that each search holds at the moment. The operating system
-// keeps pages of the files beside it in memory that nothing else needs, and gives them up by itself: they are not of
-// the process. Any thread.
+// One cache serves any number of token files. Its memory is taken once, filled around and around, and never grows; a
+// part that somebody holds is passed over. Beside it each search has at the moment one part of its own where nothing
+// fits. The operating system keeps pages of the files in memory that nothing else needs, and gives them up by itself:
+// they are not of the process. Any thread.
 class TokenCache {
  public:
   struct Buffer;
@@ -48,6 +45,7 @@ class TokenCache {
 
  private:
   static constexpr size_t kStripes = 16;  // each with a lock of its own
+  struct Arena;
   struct Stripe;
 
   const uint64_t capacity_;
@@ -58,12 +56,7 @@ class TokenCache {
 // Bytes of one part, aligned to 64, with 8 readable bytes behind them.
 struct TokenCache::Buffer {
   std::byte* data = nullptr;
-  size_t allocated = 0;
-
-  explicit Buffer(size_t size);
-  ~Buffer();
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
+  std::shared_ptr<const void> owner;
 };
 
 }  // namespace likeness

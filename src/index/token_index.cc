@@ -50,8 +50,7 @@ size_t TokenPart::BlockPostings(size_t block) const {
 
 size_t TokenPart::GapBytes(size_t block) const { return TokenGapBytes(BlockPostings(block), widths[block]); }
 
-void TokenPart::Documents(size_t block, size_t at, uint32_t (&out)[64]) const {
-  const size_t count = BlockPostings(block);
+void TokenPart::Documents(size_t block, size_t at, size_t count, uint32_t (&out)[64]) const {
   const uint32_t width = widths[block];
   const std::byte* const from = gaps.data() + at;
   uint32_t doc = bases[block];
@@ -188,6 +187,14 @@ absl::StatusOr<TokenPart> TokenIndex::Read(uint32_t part) const {
   return read;
 }
 
+void TokenIndex::Announce(const List& list) const {
+  if (list.empty()) return;
+  const TokenPartEntry &first = entries_[list.begin], &last = entries_[list.end - 1];
+  if (last.offset < first.offset) return;
+  (void)::posix_fadvise(file_.get(), static_cast<off_t>(first.offset),
+                        static_cast<off_t>(last.offset - first.offset + last.bytes), POSIX_FADV_WILLNEED);
+}
+
 absl::Status TokenIndex::Verify() const {
   uint64_t postings = 0;
   for (uint32_t part = 0; part < parts_; ++part) {
@@ -197,7 +204,7 @@ absl::Status TokenIndex::Verify() const {
     size_t at = 0;
     for (size_t block = 0; block < read.bases.size(); ++block) {
       uint32_t docs[64];
-      read.Documents(block, at, docs);
+      read.Documents(block, at, read.BlockPostings(block), docs);
       at += read.GapBytes(block);
       for (size_t i = 0; i < read.BlockPostings(block); ++i) {
         if (docs[i] < before || docs[i] >= doc_count()) {

@@ -32,9 +32,10 @@ struct TokenPart {
   std::span<const uint8_t> widths;  // bits of a gap
   std::span<const std::byte> gaps;
 
-  // The documents of the postings of a block, whose gaps begin at gaps[at]. Whatever the bytes are it reads within
-  // them, but only what is below doc_count() is a document. REQUIRES: blocks before `block` take `at` bytes
-  void Documents(size_t block, size_t at, uint32_t (&out)[64]) const;
+  // The documents of the first `count` postings of a block, whose gaps begin at gaps[at]. Whatever the bytes are it
+  // reads within them, but only what is below doc_count() is a document. REQUIRES: blocks before `block` take `at`
+  // bytes; 1 <= count <= BlockPostings(block)
+  void Documents(size_t block, size_t at, size_t count, uint32_t (&out)[64]) const;
   size_t BlockPostings(size_t block) const;
   size_t GapBytes(size_t block) const;
 };
@@ -68,6 +69,10 @@ class TokenIndex {
 
   // REQUIRES: part < parts(). Errors: DataLoss, naming the word; Unavailable when reading fails.
   absl::StatusOr<TokenPart> Read(uint32_t part) const;
+
+  // Tells the system that the list will be read soon: many are then fetched from the disk at once. A no-op for what it
+  // has in memory, but for a system call.
+  void Announce(const List& list) const;
 
   // Length of a document as a vector of words: the root of the sum of TokenWeight squared over its keypoints; 0 without
   // keypoints. REQUIRES: doc.value() < doc_count()

@@ -52,7 +52,7 @@ std::vector<Posting> ReadList(const TokenIndex& index, uint32_t word) {
     size_t at = 0;
     for (size_t block = 0; block < part.bases.size(); ++block) {
       uint32_t docs[64];
-      part.Documents(block, at, docs);
+      part.Documents(block, at, part.BlockPostings(block), docs);
       at += part.GapBytes(block);
       for (size_t j = 0; j < part.BlockPostings(block); ++j) {
         postings.push_back({docs[j], part.signatures[block * 64 + j], part.geometry[block * 64 + j]});
@@ -235,7 +235,7 @@ TEST_F(TokenIndexTest, AFileThatShrinksWhileItIsOpenIsDataLoss) {
 
 TEST_F(TokenIndexTest, TheCacheHoldsNoMoreThanItsSize) {
   ASSERT_EQ(WriteTokens(path_, documents_), absl::OkStatus());
-  const auto cache = std::make_shared<TokenCache>(2 << 20);
+  const auto cache = std::make_shared<TokenCache>(16 << 20);
   const auto index = TokenIndex::Open(path_, cache).value();
   ASSERT_EQ(index->Verify(), absl::OkStatus());
   const TokenCache::Stats first = cache->stats();

@@ -4,6 +4,7 @@
 
 #include "pipeline/features.h"
 #include "pipeline/plan.h"
+#include "pipeline/token_files.h"
 
 namespace likeness {
 
@@ -22,6 +23,7 @@ absl::StatusOr<CollectionStatus> ReadCollectionStatus(Home& home) {
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<CurrentRelease> current, ReadCurrent(home.objects()));
   if (current) {
     LIKENESS_ASSIGN_OR_RETURN(status.release, ReadRelease(home.objects(), current->name));
+    LIKENESS_ASSIGN_OR_RETURN(status.token_files, CountTokenFiles(home, *status.release));
   }
   std::vector<FeatureKey> features;
   if (const auto configured = CurrentFeatures(home); configured.ok()) features = *configured;

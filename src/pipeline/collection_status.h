@@ -20,6 +20,7 @@ struct CollectionStatus {
   std::vector<Quarantined> quarantined;  // at most kMaxQuarantined, by source
   std::vector<Cell> cells;               // of the current features, and of others that the release serves
   std::optional<Release> release;        // that is current; none before the first
+  std::optional<uint64_t> token_files;   // of its shards; nothing where it has no feature for them
   uint64_t part_images = 0;              // images in a part of a cell, at most
   QueueStats queue;
   std::vector<TaskInFlight> tasks;  // at most kMaxTasksShown, oldest first

@@ -1,10 +1,12 @@
 #include "pipeline/token_files.h"
 
 #include <algorithm>
+#include <set>
 
 #include "base/bytes.h"
 #include "base/log.h"
 #include "index/token_writer.h"
+#include "pipeline/materialise.h"
 #include "store/fingerprint_file.h"
 #include "store/object_keys.h"
 
@@ -42,6 +44,17 @@ absl::StatusOr<bool> EnsureTokens(Home& home, const ShardId& shard, const std::s
     if (!absl::IsAlreadyExists(put)) return put;
   }
   return put.ok();
+}
+
+absl::StatusOr<std::optional<uint64_t>> CountTokenFiles(Home& home, const Release& release) {
+  if (LocalFeatureOf(release.features) == nullptr) return std::nullopt;
+  const std::string generation = GenerationOf(release.features);
+  LIKENESS_ASSIGN_OR_RETURN(const auto objects, ListAll(home.objects(), "indexes/" + generation + "/"));
+  std::set<std::string> there;
+  for (const ObjectInfo& object : objects) there.insert(object.key);
+  uint64_t count = 0;
+  for (const Release::Shard& shard : release.shards) count += there.count(TokensKey(generation, shard.id));
+  return count;
 }
 
 LocalRows::LocalRows(Home& home, const Release& release)

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -25,6 +26,9 @@ const FeatureKey* LocalFeatureOf(const std::vector<Release::Feature>& features);
 // configuration leaves it out; whether it was made. A damaged value of one picture leaves out that picture's keypoints.
 absl::StatusOr<bool> EnsureTokens(Home& home, const ShardId& shard, const std::string& generation,
                                   const std::vector<Release::Feature>& features);
+
+// How many shards of a release have theirs; nothing where it has no `local`.
+absl::StatusOr<std::optional<uint64_t>> CountTokenFiles(Home& home, const Release& release);
 
 // The keypoints of every document of a release, for geometric verification: as the feature store has them, mapped.
 // A token file has them by word alone, and less exact. Any thread.

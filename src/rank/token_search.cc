@@ -17,6 +17,7 @@ namespace likeness {
 namespace {
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
+constexpr double kSlowRead = 2;      // ms, of one list
 constexpr float kSigma = 16;         // bits: of the weight of a pair by its distance
 constexpr float kLeastNorm = 0.25f;  // of a document's norm, as a share of the query's: few keypoints prove little
 
@@ -124,7 +125,7 @@ absl::Status Search::ReadList(Asked& asked) {
     for (size_t block = 0; block < blocks; at += read.GapBytes(block), ++block) {
       if (masks_[block] == 0) continue;
       uint32_t docs[64];
-      read.Documents(block, at, docs);
+      read.Documents(block, at, static_cast<size_t>(std::bit_width(masks_[block])), docs);
       for (uint64_t mask = masks_[block]; mask != 0; mask &= mask - 1) {
         const auto bit = static_cast<size_t>(std::countr_zero(mask));
         const size_t i = block * kTokenBlock + bit;
@@ -208,6 +209,8 @@ absl::StatusOr<std::vector<TokenHit>> Search::Run() {
   stats_.lists += asked_.size();
   std::vector<Asked> read;
   const auto most = static_cast<double>(query_.most_common) * static_cast<double>(index_.doc_count());
+  bool announced = false;
+  Stopwatch watch;
   for (Asked& asked : asked_) {
     if (query_.most_common < 1 && asked.list.documents > most) {
       ++stats_.lists_common;
@@ -217,6 +220,12 @@ absl::StatusOr<std::vector<TokenHit>> Search::Run() {
     LIKENESS_RETURN_IF_ERROR(ReadList(asked));
     ++stats_.lists_read;
     read.push_back(asked);
+    // Lists come from the disk, it seems, where many at once take little longer than one.
+    if (!announced && watch.Milliseconds() > kSlowRead) {
+      for (const Asked& one : asked_) index_.Announce(one.list);
+      announced = true;
+    }
+    watch.Restart();
   }
   asked_ = std::move(read);
   stats_.pairs += pairs_.size();

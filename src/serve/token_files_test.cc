@@ -129,7 +129,9 @@ TEST_F(TokenFilesTest, WhatIsThereIsNotMadeAgainAndWhatIsMissingIs) {
   EXPECT_EQ(Index().token_files, 0u);
   const std::string key = TokensKey(GenerationOf(release.features), release.shards[0].id);
   const std::string before(AsText(home_->objects().Get(key)->bytes()));
+  EXPECT_EQ(*CountTokenFiles(*home_, release), 2u);
   ASSERT_TRUE(home_->objects().Delete(key).ok());
+  EXPECT_EQ(*CountTokenFiles(*home_, release), 1u);
   const auto without = OpenSnapshot(*home_, release);
   ASSERT_TRUE(without.ok()) << without.status();
   EXPECT_EQ((*without)->tokens(0), nullptr) << "an older release has none";
