@@ -11,9 +11,12 @@
 #include "image/decode.h"
 #include "image/encode.h"
 #include "image/resample.h"
+#include "index/token_writer.h"
 #include "product/duplicate_clusters.h"
 #include "product/duplicate_finder.h"
 #include "product/duplicate_json.h"
+#include "product/token_words.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -410,6 +413,25 @@ TEST(WordListsTest, FindsTheDocumentWithTheSameKeypoints) {
     ASSERT_FALSE(found.empty());
     EXPECT_EQ(found[0].document, d);
     EXPECT_LE(found.size(), 5u);
+  }
+  // The token indexes of two shards say the same.
+  const ScratchFolder folder;
+  const auto cache = std::make_shared<TokenCache>(1 << 20);
+  std::vector<std::shared_ptr<const TokenIndex>> indexes;
+  for (uint32_t first : {0, 12}) {
+    const auto path = folder.path() / std::to_string(first);
+    const auto writer = *TokenWriter::Create(path, LocalFeatureKey(*TheVocabulary()));
+    for (uint32_t d = first; d < (first == 0 ? 12 : documents.size()); ++d) {
+      ASSERT_TRUE(writer->Add(PackLocals(documents[d])).ok());
+    }
+    ASSERT_TRUE(writer->Seal().ok());
+    indexes.push_back(*TokenIndex::Open(path, cache));
+  }
+  const TokenWords tokens({{indexes[0].get(), 0}, {nullptr, 0}, {indexes[1].get(), 12}});
+  for (uint32_t d = 0; d < documents.size(); ++d) {
+    const auto found = tokens.Find(VerifyQuery(documents[d], {}), 3);
+    ASSERT_FALSE(found.empty());
+    EXPECT_EQ(found[0].document, d);
   }
   const LocalFeature unknown{100'000, 0, 0, 0, 1, 0};
   EXPECT_TRUE(lists.Find(VerifyQuery({&unknown, 1}, {}), 5).empty());
