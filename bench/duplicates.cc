@@ -201,10 +201,15 @@ class PlainWords final : public DuplicateSource {
   const Made& made_;
 };
 
-std::vector<TokenWords::Shard> Tokens(const Options& options, const Made& made) {
+struct Tokens {
+  std::vector<std::shared_ptr<const TokenIndex>> indexes;
+  std::vector<TokenWords::Shard> shards;
+};
+
+Tokens OpenTokens(const Options& options, const Made& made) {
   std::filesystem::create_directories(options.folder);
   const auto cache = std::make_shared<TokenCache>(kCache);
-  std::vector<TokenWords::Shard> shards;
+  Tokens tokens;
   for (size_t first = 0; first < options.pictures; first += kShard) {
     const std::filesystem::path path =
         options.folder / (std::to_string(options.pictures) + "-" + std::to_string(options.postings) + "-" +
@@ -218,9 +223,10 @@ std::vector<TokenWords::Shard> Tokens(const Options& options, const Made& made) 
       Must(writer->Seal());
       std::filesystem::rename(path.string() + ".new", path);
     }
-    shards.push_back({Must(TokenIndex::Open(path, cache)), first});
+    tokens.indexes.push_back(Must(TokenIndex::Open(path, cache)));
+    tokens.shards.push_back({tokens.indexes.back().get(), first});
   }
-  return shards;
+  return tokens;
 }
 
 int Main(int argc, char** argv) {
@@ -229,7 +235,8 @@ int Main(int argc, char** argv) {
   const auto vocabulary = Must(Vocabulary::Open(Must(FindVocabulary("."))));
   const Made made(options, *vocabulary);
   const PlainWords source(made);
-  const TokenWords words(Tokens(options, made));
+  const Tokens tokens = OpenTokens(options, made);
+  const TokenWords words(tokens.shards);
   const SpreadSource spread(words);
   const auto finder = Must(DuplicateFinder::Make(source, &spread));
 

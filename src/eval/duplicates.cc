@@ -21,8 +21,9 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::string_view kSets[3] = {"ccp", "clothing", "products"};
-// Two files show one scene when their pixels hardly differ, without any alteration between them.
-constexpr float kSceneCorrelation = 0.985f, kSceneAgreeing = 0.97f, kSceneColor = 12;
+// Two files show one scene when their pixels do not differ but for their encoding. Ties of one shape, or one model in
+// two shirts, are beyond these.
+constexpr float kSceneCorrelation = 0.999f, kSceneAgreeing = 0.995f, kSceneDetail = 0.98f, kSceneToned = 0.995f;
 constexpr size_t kSceneBlocks = 6;
 
 std::vector<size_t> Drawn(size_t count, size_t of, Random& random) {
@@ -181,8 +182,8 @@ class Evaluation {
     const auto judged = finder_->Judge(*query, key.second);
     if (!judged.ok()) return false;
     const PixelAgreement& pixel = judged->evidence.pixels;
-    if (pixel.correlation < kSceneCorrelation || pixel.agreeing < kSceneAgreeing || pixel.blocks < kSceneBlocks ||
-        pixel.color_difference > kSceneColor) {
+    if (pixel.correlation < kSceneCorrelation || pixel.agreeing < kSceneAgreeing || pixel.detail < kSceneDetail ||
+        pixel.toned < kSceneToned || pixel.blocks < kSceneBlocks) {
       return false;
     }
     scene = SameScene{NameOf(key.first), NameOf(key.second), pixel.correlation, pixel.agreeing};

@@ -7,6 +7,7 @@
 #include "image/decode.h"
 #include "pipeline/materialise.h"
 #include "pipeline/open_snapshot.h"
+#include "product/token_words.h"
 #include "store/fingerprint_file.h"
 #include "store/object_keys.h"
 #include "store/release.h"
@@ -16,6 +17,18 @@ namespace {
 
 bool Has(const Release& release, const FeatureKey& key) {
   return std::ranges::any_of(release.features, [&](const Release::Feature& feature) { return feature.key == key; });
+}
+
+// The token indexes beside the segments; null unless every segment has one.
+std::unique_ptr<WordSource> WordsOf(const Snapshot& snapshot) {
+  std::vector<TokenWords::Shard> shards;
+  uint64_t first = 0;
+  for (size_t i = 0; i < snapshot.segments().size(); ++i) {
+    if (snapshot.tokens(i) == nullptr) return nullptr;
+    shards.push_back({snapshot.tokens(i), first});
+    first += snapshot.segments()[i]->doc_count();
+  }
+  return std::make_unique<TokenWords>(std::move(shards));
 }
 
 }  // namespace
@@ -94,7 +107,8 @@ absl::StatusOr<std::unique_ptr<CollectionDuplicates>> CollectionDuplicates::Open
   LIKENESS_ASSIGN_OR_RETURN(made->snapshot_, OpenSnapshot(home, release));
   made->source_ = std::make_unique<Source>(home, made->snapshot_, local);
   LIKENESS_RETURN_IF_ERROR(made->source_->OpenFiles(release));
-  LIKENESS_ASSIGN_OR_RETURN(made->finder_, DuplicateFinder::Make(*made->source_, nullptr, progress));
+  made->words_ = WordsOf(*made->snapshot_);
+  LIKENESS_ASSIGN_OR_RETURN(made->finder_, DuplicateFinder::Make(*made->source_, made->words_.get(), progress));
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<Signature> unpinned, home.catalog().Unpinned());
   if (!unpinned.empty()) {
     made->visible_.assign(made->snapshot_->doc_count(), true);

@@ -23,7 +23,8 @@ namespace likeness {
 class CollectionDuplicates {
  public:
   // Opens the current release, its stored features and the vocabulary, and holds the hashes (32 bytes an image) in
-  // memory, and the visual words too (about 12 bytes a keypoint). `home` must outlive it.
+  // memory. Visual words are asked of the release's token indexes; where a segment has none, they are held in memory,
+  // too (12 bytes a keypoint). `home` must outlive it.
   // Errors: FailedPrecondition when nothing is indexed, or the release has no hashes or local features of this program
   // and vocabulary; those of the store.
   static absl::StatusOr<std::unique_ptr<CollectionDuplicates>> Open(
@@ -61,6 +62,7 @@ class CollectionDuplicates {
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const Vocabulary> vocabulary_;
   std::unique_ptr<Source> source_;
+  std::unique_ptr<WordSource> words_;  // null where the finder has lists of its own
   std::unique_ptr<DuplicateFinder> finder_;
   std::vector<bool> visible_;  // [documents]; empty: all are
 };

@@ -85,8 +85,7 @@ Affine TransformOf(Dihedral form, FrameSize query, FrameSize document);
 DuplicateJudgement JudgeDuplicate(const DuplicateQuery& query, const DuplicateDocument& document,
                                   std::span<const Alignment> alignments, const Thumbnail& thumbnail);
 
-// In [0, 1], from the numbers alone.
-float SameScore(const Alignment& alignment, const PixelAgreement& pixels, float query_coverage,
-                float document_coverage);
+// In [0, 1], from the figures alone: those of keypoints, of the hash, and of the pixels.
+float SameScore(const DuplicateEvidence& evidence);
 
 }  // namespace likeness

@@ -11,9 +11,12 @@
 #include "image/decode.h"
 #include "image/encode.h"
 #include "image/resample.h"
+#include "index/token_writer.h"
 #include "product/duplicate_clusters.h"
 #include "product/duplicate_finder.h"
 #include "product/duplicate_json.h"
+#include "product/token_words.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -199,14 +202,14 @@ TEST_F(FinderTest, OtherPicturesAreNotSame) {
 // The same logo on two photographs: keypoints agree, the rest does not.
 TEST_F(FinderTest, OneThingOnTwoPicturesIsNotSame) {
   Pixels query = Scene(200);
-  const Pixels logo = Crop(Scene(2), 150, 100, 90, 70);
+  const Pixels logo = Crop(Scene(2), 150, 100, 150, 120);
   for (uint32_t y = 0; y < logo.height; ++y) {
     std::copy_n(&logo.rgb[size_t{y} * logo.width * 3], size_t{logo.width} * 3,
-                &query.rgb[(size_t{y + 90} * query.width + 160) * 3]);
+                &query.rgb[(size_t{y + 120} * query.width + 160) * 3]);
   }
-  const auto found = Find(query, 2);
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->verdict, DuplicateVerdict::kSimilar) << DuplicateEvidenceJson(found->evidence);
+  const DuplicateJudgement judged = *finder_->Judge(QueryOf(query), 2);
+  EXPECT_GE(judged.evidence.inliers, 8u);
+  EXPECT_EQ(judged.verdict, DuplicateVerdict::kSimilar) << DuplicateEvidenceJson(judged.evidence);
 }
 
 TEST_F(FinderTest, PicturesWithFewKeypointsAreFoundByTheirHash) {
@@ -340,7 +343,7 @@ TEST(MirrorTest, KeypointsOfTheMirroredPictureAreThoseOfTheMirroredRows) {
       }
     }
   }
-  EXPECT_GT(static_cast<double>(near), 0.9 * static_cast<double>(made.size()));
+  EXPECT_GT(static_cast<double>(near), 0.75 * static_cast<double>(made.size()));
 }
 
 TEST(TransformOfTest, LaysTheQueryAsTheHashSays) {
@@ -372,7 +375,7 @@ TEST(TransformOfTest, LaysTheQueryAsTheHashSays) {
   const Thumbnail query = *Thumbnail::Of(scene);
   for (const auto& [form, pixels] : forms) {
     SCOPED_TRACE(static_cast<int>(form));
-    EXPECT_LE(PdqDistance(transform.Hash(form), PdqTransform::Of(pixels)->Hash()), 20u);
+    EXPECT_LE(PdqDistance(transform.Hash(form), PdqTransform::Of(pixels)->Hash()), 40u);
     const Thumbnail document = *Thumbnail::Of(pixels);
     const PixelAgreement agreement = ComparePixels(query, document, TransformOf(form, query.frame(), document.frame()));
     EXPECT_GT(agreement.correlation, 0.99f);
@@ -410,6 +413,25 @@ TEST(WordListsTest, FindsTheDocumentWithTheSameKeypoints) {
     ASSERT_FALSE(found.empty());
     EXPECT_EQ(found[0].document, d);
     EXPECT_LE(found.size(), 5u);
+  }
+  // The token indexes of two shards say the same.
+  const ScratchFolder folder;
+  const auto cache = std::make_shared<TokenCache>(1 << 20);
+  std::vector<std::shared_ptr<const TokenIndex>> indexes;
+  for (uint32_t first : {0, 12}) {
+    const auto path = folder.path() / std::to_string(first);
+    const auto writer = *TokenWriter::Create(path, LocalFeatureKey(*TheVocabulary()));
+    for (uint32_t d = first; d < (first == 0 ? 12 : documents.size()); ++d) {
+      ASSERT_TRUE(writer->Add(PackLocals(documents[d])).ok());
+    }
+    ASSERT_TRUE(writer->Seal().ok());
+    indexes.push_back(*TokenIndex::Open(path, cache));
+  }
+  const TokenWords tokens({{indexes[0].get(), 0}, {nullptr, 0}, {indexes[1].get(), 12}});
+  for (uint32_t d = 0; d < documents.size(); ++d) {
+    const auto found = tokens.Find(VerifyQuery(documents[d], {}), 3);
+    ASSERT_FALSE(found.empty());
+    EXPECT_EQ(found[0].document, d);
   }
   const LocalFeature unknown{100'000, 0, 0, 0, 1, 0};
   EXPECT_TRUE(lists.Find(VerifyQuery({&unknown, 1}, {}), 5).empty());

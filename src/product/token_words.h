@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
 #include "index/token_index.h"
@@ -20,8 +19,8 @@ struct TokenWordsOptions {
 class TokenWords final : public WordSource {
  public:
   struct Shard {
-    std::shared_ptr<const TokenIndex> index;  // may be null: none of its documents is found
-    uint64_t first = 0;                       // the number of its first document
+    const TokenIndex* index = nullptr;  // not ours; null: none of its documents is found
+    uint64_t first = 0;                 // the number of its first document
   };
   explicit TokenWords(std::vector<Shard> shards, TokenWordsOptions options = {})
       : shards_(std::move(shards)), options_(options) {}
