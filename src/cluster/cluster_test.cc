@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <thread>
+#include <tuple>
 
 #include "cluster/filter.h"
 #include "cluster/leaf_link.h"
@@ -78,6 +79,39 @@ TEST_F(ClusterTest, FourLeavesAnswerAsOneProcessDoesToTheBit) {
     hits += got->hits.size();
   }
   EXPECT_GT(hits, 1000u);
+}
+
+TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
+  for (int i = 0; i < 50; ++i) {
+    VisualQuery query = collection_.MakeQuery();
+    query.words = {{7, 0.25f}, {9, 1.5f}};
+    query.topic = {0.5f, -1};
+    query.traits.hash = kTestColor;
+    query.traits.words = i % 2 == 0;
+    v1::Query message, again;
+    ToMessage(query, message);
+    const auto read = FromMessage(message);
+    ASSERT_TRUE(read.ok()) << read.status();
+    ToMessage(*read, again);
+    EXPECT_EQ(again.SerializeAsString(), message.SerializeAsString());
+    // Where this does not compile, wire.cc does not know all members yet.
+    const auto& [feature, code, wish, weights, color, words, topic, k, refine_least, refine_factor, effort, traits,
+                 background_below, deadline] = *read;
+    EXPECT_EQ(feature, query.feature);
+    EXPECT_EQ(code.code, query.code.code);
+    EXPECT_EQ(code.vector, query.code.vector);
+    EXPECT_EQ(code.norm, query.code.norm);
+    EXPECT_EQ(wish.has_value(), query.wish.has_value());
+    EXPECT_EQ(weights, query.weights);
+    EXPECT_EQ(color.has_value(), query.color.has_value());
+    EXPECT_EQ(words, query.words);
+    EXPECT_EQ(topic, query.topic);
+    EXPECT_EQ(std::tuple(k, refine_least, refine_factor, effort, background_below),
+              std::tuple(query.k, query.refine_least, query.refine_factor, query.effort, query.background_below));
+    EXPECT_EQ(std::tuple(traits.hash, traits.code, traits.words),
+              std::tuple(query.traits.hash, query.traits.code, query.traits.words));
+    EXPECT_FALSE(deadline.Passed()) << "the call has it";
+  }
 }
 
 TEST_F(ClusterTest, QuestionsThatNoLeafCouldAnswerAreTheCallersFault) {

@@ -86,6 +86,7 @@ void ToMessage(const VisualQuery& query, v1::Query& message) {
   if (query.traits.code) message.mutable_traits()->set_code(true);
   if (query.traits.words) message.mutable_traits()->set_words(true);
   message.set_background_below(query.background_below);
+  message.set_effort(query.effort);
 }
 
 absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
@@ -130,6 +131,7 @@ absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
   query.traits.code = message.traits().code();
   query.traits.words = message.traits().words();
   query.background_below = message.background_below();
+  query.effort = message.effort();
   return query;
 }
 
