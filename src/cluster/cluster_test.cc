@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <limits>
 #include <thread>
 #include <tuple>
 
@@ -135,6 +136,9 @@ TEST_F(ClusterTest, QuestionsThatNoLeafCouldAnswerAreTheCallersFault) {
   query.k = 1'000'000'000;
   EXPECT_TRUE(absl::IsInvalidArgument(remote->Ask(*snapshot, query, {}).status()));
   query.k = 10;
+  query.effort = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(MessageOf(remote->Ask(*snapshot, query, {}).status()), HasSubstr("effort"));
+  query.effort = 1;
   query.wish = PlainWish{kTestColor, 0.5f, "smell", "", 10};
   EXPECT_TRUE(absl::IsInvalidArgument(remote->Ask(*snapshot, query, {}).status()));
   query.wish.reset();

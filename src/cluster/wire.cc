@@ -132,6 +132,7 @@ absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
   query.traits.words = message.traits().words();
   query.background_below = message.background_below();
   query.effort = message.effort();
+  if (!(query.effort >= 0)) return absl::InvalidArgumentError("the effort of a search must be a number, 0 or more");
   return query;
 }
 
