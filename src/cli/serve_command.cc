@@ -39,7 +39,7 @@ absl::StatusOr<CommandOutput> RunServe(const CommonFlags& common, const ServeFla
   ServiceBackend backend(*service, &adder);
   ApiOptions api_options;
   // A root waits most of the time: what its leaves do not bear they send back.
-  if (flags.root) api_options.searches = {.at_once = 64, .waiting = 128};
+  if (flags.root) api_options.searches = {.at_once = 128, .waiting = 128};
   api_options.thumbnails.folder = home->path() / "thumbnails";
   if (!flags.token_file.empty()) {
     LIKENESS_ASSIGN_OR_RETURN(api_options.access.token, ReadToken(flags.token_file));

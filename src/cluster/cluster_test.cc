@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <limits>
 #include <thread>
+#include <tuple>
 
 #include "cluster/filter.h"
 #include "cluster/leaf_link.h"
@@ -80,6 +82,39 @@ TEST_F(ClusterTest, FourLeavesAnswerAsOneProcessDoesToTheBit) {
   EXPECT_GT(hits, 1000u);
 }
 
+TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
+  for (int i = 0; i < 50; ++i) {
+    VisualQuery query = collection_.MakeQuery();
+    query.words = {{7, 0.25f}, {9, 1.5f}};
+    query.topic = {0.5f, -1};
+    query.traits.hash = kTestColor;
+    query.traits.words = i % 2 == 0;
+    v1::Query message, again;
+    ToMessage(query, message);
+    const auto read = FromMessage(message);
+    ASSERT_TRUE(read.ok()) << read.status();
+    ToMessage(*read, again);
+    EXPECT_EQ(again.SerializeAsString(), message.SerializeAsString());
+    // Where this does not compile, wire.cc does not know all members yet.
+    const auto& [feature, code, wish, weights, color, words, topic, k, refine_least, refine_factor, effort, traits,
+                 background_below, deadline] = *read;
+    EXPECT_EQ(feature, query.feature);
+    EXPECT_EQ(code.code, query.code.code);
+    EXPECT_EQ(code.vector, query.code.vector);
+    EXPECT_EQ(code.norm, query.code.norm);
+    EXPECT_EQ(wish.has_value(), query.wish.has_value());
+    EXPECT_EQ(weights, query.weights);
+    EXPECT_EQ(color.has_value(), query.color.has_value());
+    EXPECT_EQ(words, query.words);
+    EXPECT_EQ(topic, query.topic);
+    EXPECT_EQ(std::tuple(k, refine_least, refine_factor, effort, background_below),
+              std::tuple(query.k, query.refine_least, query.refine_factor, query.effort, query.background_below));
+    EXPECT_EQ(std::tuple(traits.hash, traits.code, traits.words),
+              std::tuple(query.traits.hash, query.traits.code, query.traits.words));
+    EXPECT_FALSE(deadline.Passed()) << "the call has it";
+  }
+}
+
 TEST_F(ClusterTest, QuestionsThatNoLeafCouldAnswerAreTheCallersFault) {
   const auto snapshot = collection_.Open(collection_.Add("r1", 4, 100));
   TestLeaf a(collection_, 1, 0);
@@ -101,6 +136,9 @@ TEST_F(ClusterTest, QuestionsThatNoLeafCouldAnswerAreTheCallersFault) {
   query.k = 1'000'000'000;
   EXPECT_TRUE(absl::IsInvalidArgument(remote->Ask(*snapshot, query, {}).status()));
   query.k = 10;
+  query.effort = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(MessageOf(remote->Ask(*snapshot, query, {}).status()), HasSubstr("effort"));
+  query.effort = 1;
   query.wish = PlainWish{kTestColor, 0.5f, "smell", "", 10};
   EXPECT_TRUE(absl::IsInvalidArgument(remote->Ask(*snapshot, query, {}).status()));
   query.wish.reset();
@@ -288,7 +326,9 @@ std::string Health(const std::string& address) {
   grpc::CompletionQueue queue;
   grpc::ByteBuffer reply;
   grpc::Status status;
-  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", grpc::ByteBuffer(), &queue);
+  const grpc::Slice service("\x0A\x10likeness.v1.Leaf");  // the field `service`
+  const grpc::ByteBuffer request(&service, 1);
+  const auto call = stub.PrepareUnaryCall(&context, "/grpc.health.v1.Health/Check", request, &queue);
   call->StartCall();
   call->Finish(&reply, &status, nullptr);
   void* tag = nullptr;

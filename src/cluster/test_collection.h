@@ -87,6 +87,7 @@ class TestCollection {
     query.k = 1 + random_.Below(60);
     query.refine_least = 20;
     query.refine_factor = 2;
+    query.effort = static_cast<float>(0.5 + random_.Unit());
     const uint64_t kind = random_.Below(4);
     if (kind != 1) {
       query.feature = kTestDeep;

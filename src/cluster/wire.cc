@@ -86,6 +86,7 @@ void ToMessage(const VisualQuery& query, v1::Query& message) {
   if (query.traits.code) message.mutable_traits()->set_code(true);
   if (query.traits.words) message.mutable_traits()->set_words(true);
   message.set_background_below(query.background_below);
+  message.set_effort(query.effort);
 }
 
 absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
@@ -130,6 +131,8 @@ absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
   query.traits.code = message.traits().code();
   query.traits.words = message.traits().words();
   query.background_below = message.background_below();
+  query.effort = message.effort();
+  if (!(query.effort >= 0)) return absl::InvalidArgumentError("the effort of a search must be a number, 0 or more");
   return query;
 }
 

@@ -24,8 +24,9 @@ using testing::HasSubstr;
 
 constexpr int kPictures = 160;
 constexpr int kLeaves = 4;
-constexpr double kRate = 40;          // queries a second
-constexpr double kDeadlineMs = 5000;  // half of what the server gives a request: the machine may be busy
+constexpr double kRate = 40;            // queries a second
+constexpr double kDeadlineMs = 10'000;  // that the server gives a request
+constexpr size_t kHits = 10;
 
 uint64_t TestSeed() {
   const char* text = std::getenv("LIKENESS_TEST_SEED");
@@ -51,12 +52,13 @@ struct Shared {
       expected.push_back(Search(serve->port(), query));
       EXPECT_FALSE(expected.back().contains("failed")) << query << expected.back();
     }
-    // All images, so that what an answer in part must hold follows from the whole one.
+    // The whole order is known, so that what an answer in part must hold follows from it.
     for (int i = 0; i < 16; ++i) {
       json query = {{"k", 2 * kPictures}, {"signature", SmallCollection::SignatureOf(10 * i)}};
       if (i % 4 == 1) query["board"] = "odd";
-      whole.push_back(query);
       whole_expected.push_back(Search(serve->port(), query));
+      query["k"] = kHits;
+      whole.push_back(query);
     }
     serve->End();
   }
@@ -78,10 +80,10 @@ class ClusterProcessTest : public testing::Test {
 
   void SetUp() override { std::cout << "seed " << TestSeed() << "\n"; }
 
-  std::unique_ptr<Listener> StartRoot() {
+  std::unique_ptr<Listener> StartRoot(const std::string& more = "") {
     json addresses = json::array();
     for (const auto& leaf : leaves_) addresses.push_back(leaf->address());
-    shared_->collection.SetCluster("[cluster]\nleaves = " + addresses.dump() + "\n");
+    shared_->collection.SetCluster("[cluster]\nleaves = " + addresses.dump() + "\n" + more);
     return StartFace(shared_->collection, "root");
   }
 
@@ -94,50 +96,62 @@ class ClusterProcessTest : public testing::Test {
     return images;
   }
 
+  // Holds an answer to what it says of itself: what it lacks is what the leaves have that its gaps name.
+  void Check(const Timed& one, const std::string& what) {
+    const json& whole = shared_->whole_expected[one.query];
+    std::set<std::string> lost;
+    for (const json& gap : one.answer["coverage"].value("gaps", json::array())) {
+      const std::string reason = gap["reason"];
+      size_t images = 0;
+      for (int index = 0; index < kLeaves; ++index) {
+        if (reason.find(leaves_[static_cast<size_t>(index)]->address()) == std::string::npos) continue;
+        const std::set<std::string> its = ImagesOf(index);
+        images += its.size();
+        lost.insert(its.begin(), its.end());
+      }
+      EXPECT_EQ(gap["images"], images) << reason;
+    }
+    json results = json::array();
+    for (const json& result : whole["results"]) {
+      if (!lost.contains(result["signature"]) && results.size() < kHits) results.push_back(result);
+    }
+    EXPECT_TRUE(one.answer["results"] == results)
+        << what << " at " << one.at << " s: " << one.answer["coverage"] << " " << one.answer["results"].size() << " of "
+        << results.size() << " results, " << one.answer["results"].dump().substr(0, 600);
+    EXPECT_EQ(one.answer["coverage"]["searched"], kPictures - lost.size());
+    EXPECT_EQ(one.answer["coverage"]["images"], kPictures);
+  }
+
   // Starts the leaves, with a replica of the first where one is wanted, puts them under load while `event` happens to
-  // the first, and holds each answer to what it says of itself. Returns how many were whole.
+  // the first, and checks every answer. Returns how many were whole, or with a replica how many were not.
   size_t Endure(const std::string& what, bool replica, const std::vector<std::string>& first_flags,
                 const std::function<void(Process&)>& event, double seconds = 4) {
     leaves_.push_back(StartLeaf(shared_->collection, kLeaves, 0, first_flags));
     for (int i = 1; i < kLeaves; ++i) leaves_.push_back(StartLeaf(shared_->collection, kLeaves, i));
     if (replica) leaves_.push_back(StartLeaf(shared_->collection, kLeaves, 0));
-    const auto root = StartRoot();
+    // With a replica nothing may be missing, however busy the machine is that the test runs on.
+    const auto root = StartRoot(replica || !first_flags.empty() ? "patience_seconds = 8\n" : "");
     for (const json& query : shared_->whole) Search(root->port(), query);  // the root knows its leaves' pace
     const auto answers = Load(root->port(), shared_->whole, kRate, seconds, [&] { event(leaves_[0]->process()); });
-    const std::set<std::string> lost = ImagesOf(0);
-    size_t failed = 0, whole = 0, in_part = 0;
+    size_t failed = 0, whole = 0;
     for (const Timed& one : answers) {
       if (one.answer.contains("failed")) {
         ++failed;
         ADD_FAILURE() << what << " at " << one.at << " s: " << one.answer;
         continue;
       }
-      json expected = shared_->whole_expected[one.query];
-      if (!one.answer["coverage"].contains("gaps")) {
-        ++whole;
-      } else {
-        ++in_part;
-        json results = json::array();
-        for (const json& result : expected["results"]) {
-          if (!lost.contains(result["signature"])) results.push_back(result);
-        }
-        expected["results"] = results;
-        expected["coverage"]["searched"] = kPictures - lost.size();
-        expected["coverage"]["gaps"] = one.answer["coverage"]["gaps"];
-        EXPECT_EQ(one.answer["coverage"]["gaps"].size(), 1u);
-        EXPECT_EQ(one.answer["coverage"]["gaps"][0]["images"], lost.size());
-        EXPECT_THAT(one.answer["coverage"]["gaps"][0]["reason"].get<std::string>(), HasSubstr(leaves_[0]->address()));
-      }
-      EXPECT_EQ(one.answer, expected) << what << " at " << one.at << " s";
+      whole += one.answer["coverage"].contains("gaps") ? 0 : 1;
+      Check(one, what);
     }
     const double p99 = Percentile99(answers);
     std::cout << what << (replica ? ", with a replica: " : ", without a replica: ") << answers.size() << " queries, "
-              << failed << " failed, " << whole << " whole, " << in_part << " in part, p99 " << p99 << " ms\n";
+              << failed << " failed, " << whole << " whole, " << answers.size() - failed - whole << " in part, p99 "
+              << p99 << " ms\n";
     EXPECT_EQ(failed, 0u);
     EXPECT_LT(p99, kDeadlineMs);
     leaves_[0]->process().Signal(SIGCONT);
-    EXPECT_LT(root->End(), 10);
-    return replica ? in_part : whole;
+    EXPECT_LT(root->End(), 15);
+    return replica ? answers.size() - failed - whole : whole;
   }
 
   static inline Shared* shared_ = nullptr;
@@ -150,7 +164,7 @@ TEST_F(ClusterProcessTest, FourLeavesAndARootAnswerAsOneProcessToTheBit) {
   const auto root = StartRoot();
   for (size_t i = 0; i < shared_->queries.size(); ++i) {
     const json answer = Search(root->port(), shared_->queries[i]);
-    EXPECT_EQ(answer, shared_->expected[i]) << shared_->queries[i];
+    EXPECT_TRUE(answer == shared_->expected[i]) << shared_->queries[i] << " " << answer.dump().substr(0, 600);
     EXPECT_EQ(answer["coverage"]["searched"], kPictures);
   }
   httplib::Client client("127.0.0.1", root->port());
@@ -202,7 +216,7 @@ TEST_F(ClusterProcessTest, AStoppedLeafsReplicaTakesOver) {
 
 TEST_F(ClusterProcessTest, ASlowLeafMakesAnswersSlowButWhole) {
   EXPECT_EQ(Endure("slowed by 200 ms", false, {"--delay-ms", "200", "--threads", "32"}, [](Process&) {}),
-            static_cast<size_t>(4 * kRate));
+            static_cast<size_t>(4 * kRate));  // none in part
 }
 
 TEST_F(ClusterProcessTest, ASlowLeafsReplicaTakesOver) {
@@ -240,10 +254,10 @@ TEST(ClusterSwitchTest, ASwitchOfReleasesUnderLoadDropsAndMixesNothing) {
     leaves.push_back(StartLeaf(collection, 2, i));
     addresses.push_back(leaves.back()->address());
   }
-  collection.SetCluster("[cluster]\nleaves = " + addresses.dump() + "\n");
+  collection.SetCluster("[cluster]\npatience_seconds = 8\nleaves = " + addresses.dump() + "\n");
   const auto root = StartFace(collection, "root");
-  const std::vector<json> queries = {{{"k", 200}, {"signature", SmallCollection::SignatureOf(3)}},
-                                     {{"k", 200}, {"color", "red"}, {"signature", SmallCollection::SignatureOf(7)}}};
+  const std::vector<json> queries = {{{"k", 10}, {"signature", SmallCollection::SignatureOf(3)}},
+                                     {{"k", 10}, {"color", "red"}, {"signature", SmallCollection::SignatureOf(7)}}};
   const auto answers = Load(root->port(), queries, kRate, 10, [&] {
     for (int i = 1; i <= 6; ++i) {
       std::this_thread::sleep_for(milliseconds(1500));
@@ -258,7 +272,7 @@ TEST(ClusterSwitchTest, ASwitchOfReleasesUnderLoadDropsAndMixesNothing) {
     ASSERT_TRUE(images.contains(release));
     EXPECT_EQ(one.answer["coverage"]["images"], images[release]) << one.at;
     EXPECT_EQ(one.answer["coverage"]["searched"], images[release]) << one.answer["coverage"] << one.at;
-    EXPECT_EQ(one.answer["results"].size(), images[release]) << one.at;
+    EXPECT_EQ(one.answer["results"].size(), 10u) << one.at;
   }
   EXPECT_EQ(seen.size(), 2u) << "both releases have answered";
   for (const auto& [name, count] : seen) std::cout << name << ": " << count << " answers\n";
