@@ -52,7 +52,7 @@ struct DuplicatesAnswer {
   Signature query;
   uint32_t width = 0;
   uint32_t height = 0;
-  std::vector<Match> matches;  // SAME before SIMILAR, then by falling score
+  std::vector<Match> matches;                           // SAME before SIMILAR, then by falling score
   uint64_t verified = 0, compared = 0, unreadable = 0;  // DuplicateAnswer
   double decode_ms = 0, total_ms = 0;                   // bytes to features; all of it
 };
@@ -93,8 +93,7 @@ class DuplicateService {
  private:
   struct Run;
   absl::StatusOr<std::shared_ptr<const CollectionDuplicates>> Current();
-  std::vector<DuplicateImage> Images(const CollectionDuplicates& duplicates,
-                                     std::span<const uint64_t> documents) const;
+  std::vector<DuplicateImage> Images(const CollectionDuplicates& duplicates, std::span<const uint64_t> documents) const;
 
   Home& home_;
   std::mutex opening_;  // held while a release is opened
