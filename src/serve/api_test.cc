@@ -280,6 +280,57 @@ TEST_F(ApiTest, ListsAndDescribesImages) {
   Error(Get("/v1/images/"), 404, "not_found");
 }
 
+TEST_F(ApiTest, TellsTheDuplicatesOfAPicture) {
+  const Signature copy = backend_.Add("the same shoe, smaller", "jpeg", "a copy");
+  backend_.Add("another shoe", "jpeg", "another");
+  const ApiResponse response = Get("/v1/images/" + shoe_.Hex() + "/duplicates");
+  ASSERT_EQ(response.status, 200) << response.body;
+  const json body = json::parse(response.body);
+  EXPECT_EQ(body["query"]["signature"], shoe_.Hex());
+  ASSERT_EQ(body["matches"].size(), 2u);
+  EXPECT_EQ(body["matches"][0]["verdict"], "same");
+  EXPECT_EQ(body["matches"][1]["verdict"], "similar");
+  EXPECT_EQ(body["matches"][0]["evidence"]["transform"], (std::vector<double>{1, 0, 0, 0, 1, 0}));
+  EXPECT_EQ(body["matches"][0]["pins"][0]["board"], "shoes");
+  EXPECT_EQ(Error(Get("/v1/images/" + std::string(32, '0') + "/duplicates"), 404, "not_found").substr(0, 3), "The");
+  EXPECT_EQ(Get("/v1/images/" + copy.Hex() + "/duplicates?k=3").status, 400);
+
+  for (const char* type : {"image/jpeg", "application/octet-stream"}) {
+    const ApiResponse upload = Send("POST", "/v1/duplicates", type, "bytes of a picture");
+    ASSERT_EQ(upload.status, 200) << upload.body;
+    EXPECT_EQ(json::parse(upload.body)["matches"].size(), 3u);
+  }
+  EXPECT_EQ(Send("POST", "/v1/duplicates", "application/json", "{}").status, 415);
+  EXPECT_EQ(Send("POST", "/v1/duplicates", "text/plain", "x").status, 415);
+  EXPECT_EQ(Send("POST", "/v1/duplicates", "image/png", "").status, 400);
+  EXPECT_EQ(Send("POST", "/v1/duplicates?k=5", "image/png", "x").status, 400);
+  EXPECT_EQ(Header(Send("DELETE", "/v1/duplicates"), "Allow"), "GET, HEAD, POST");
+  const std::string form =
+      "--b\r\nContent-Disposition: form-data; name=\"image\"\r\n\r\nbytes\r\n"
+      "--b\r\nContent-Disposition: form-data; name=\"request\"\r\n\r\n{\"color\":\"red\"}\r\n--b--\r\n";
+  EXPECT_THAT(Error(Send("POST", "/v1/duplicates", "multipart/form-data; boundary=b", form), 400, "invalid_argument"),
+              HasSubstr("send 'image' alone"));
+}
+
+TEST_F(ApiTest, ListsTheDuplicatesOfTheCollection) {
+  backend_.Add("the same shoe, smaller", "jpeg", "a copy");
+  const json before = json::parse(Get("/v1/duplicates").body);
+  EXPECT_EQ(before["state"], "running");
+  EXPECT_EQ(before["clusters"], json::array());
+  const json page = json::parse(Get("/v1/duplicates?offset=0&limit=5").body);
+  EXPECT_EQ(page["state"], "done");
+  EXPECT_EQ(page["total"], 1);
+  ASSERT_EQ(page["clusters"].size(), 1u);
+  EXPECT_EQ(page["clusters"][0]["members"].size(), 1u);
+  EXPECT_EQ(page["clusters"][0]["members"][0]["verdict"], "same");
+  EXPECT_EQ(json::parse(Get("/v1/duplicates?offset=3").body)["clusters"], json::array());
+  for (const char* query : {"?limit=0", "?limit=101", "?offset=-1", "?unknown=1"}) {
+    EXPECT_EQ(Get(std::string("/v1/duplicates") + query).status, 400) << query;
+  }
+  backend_.Fail(absl::FailedPreconditionError("nothing is indexed yet"));
+  EXPECT_THAT(Error(Get("/v1/duplicates"), 409, "failed_precondition"), HasSubstr("indexed"));
+}
+
 TEST_F(ApiTest, PixelsAreNeverRun) {
   const ApiResponse response = Get("/v1/images/" + shoe_.Hex() + "/pixels");
   EXPECT_EQ(response.body, "a red shoe");

@@ -25,7 +25,7 @@ after(async () => { await browser?.close(); await mock?.close(); });
 async function withPage(body, {path = '/', onMock = false, base = onMock ? mock.url : url, ready = '.tile', ...options} = {}) {
   const context = await browser.newContext({viewport: {width: 1280, height: 800}, colorScheme: 'light', reducedMotion: 'reduce', ...options});
   const page = await context.newPage();
-  page.setDefaultTimeout(10_000);
+  page.setDefaultTimeout(Number(process.env.LIKENESS_E2E_TIMEOUT ?? 10_000));
   const faults = [];
   page.on('pageerror', (error) => faults.push(String(error)));
   page.on('console', (message) => { if (/Content Security Policy/.test(message.text())) faults.push(message.text()); });
