@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "base/file.h"
+#include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
 #include "serve/thumbnails.h"
