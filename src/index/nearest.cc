@@ -54,7 +54,7 @@ Ways WaysOf(const DeepColumn& column, const NearestOptions& options, std::span<c
   ways.search.allowed = allowed;
   ways.search.deadline = options.deadline;
   if (share < kShareForEdges) {
-    ways.search.sparse = GraphSearch::Sparse{.missed = 0.01 * static_cast<double>(options.k) / effort,
+    ways.search.sparse = GraphSearch::Sparse{.missed = 0.02 * static_cast<double>(options.k) / effort,
                                              .allowed_in_list = count / pivots};
     ways.search.lists = static_cast<size_t>(std::clamp(8 * effort, 1.0, pivots));
     // About a tenth of the lists is looked at.
