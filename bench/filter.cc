@@ -29,7 +29,7 @@ struct Filter {
 
 int Run(size_t rows) {
   BenchReport report("filter");
-  const CodeSet set{.rows = rows};
+  const CodeSet set{.rows = rows, .centers = std::max<size_t>(rows / 100, 1)};
   const Codes codes = MakeCodes(set, set.rows, 1), queries = MakeCodes(set, kQueries, 2);
   const size_t words = set.bits / 64;
   const std::vector<std::byte> graph = MakeGraph({codes, words}, {}, {.threads = 2});

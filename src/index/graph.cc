@@ -26,6 +26,7 @@ absl::StatusOr<GraphView> GraphView::Read(std::span<const std::byte> bytes, size
     return Damaged("it is not of this column");
   }
   GraphView view{.documents = documents, .words = words, .degree = header.degree};
+  view.radius = header.radius / 16.0;
   uint64_t at = sizeof(header);
   // Nothing overflows: documents is below 2^32, and the rest of a row below 2^14 bytes.
   const auto take = [&]<typename T>(uint64_t count, std::span<const T>& out) {

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct GraphView {
   std::span<const uint64_t> pivots;   // [pivots, words]: their codes
   std::span<const uint32_t> ends;     // [pivots]: where the list of each ends in `members`
   std::span<const uint32_t> members;  // rows: each that stands in the graph once, list after list
+  double radius = 0;                  // mean distance of a code to its pivot, bits
   std::span<const uint32_t> same;     // [documents]: the next row with an equal code; empty where all codes differ
 
   bool empty() const { return ends.empty(); }
@@ -62,7 +64,13 @@ struct GraphSearch {
   size_t ef = 32;                          // nodes that are kept in view: more find more
   size_t lists = 4;                        // of the nearest pivots, looked at before edges are followed, at least 1
   std::span<const uint64_t> allowed = {};  // bitmap of the rows that may be found; empty: all
-  bool sparse = false;                     // few are allowed: look at the lists of many pivots, and follow no edges
+  // Where few are allowed, no edges are followed: lists are looked at, nearest pivots first, until no more than `missed`
+  // of the nearest can be expected in the others, with so many allowed rows in a list.
+  struct Sparse {
+    double missed = 0.1;
+    double allowed_in_list = 1;
+  };
+  std::optional<Sparse> sparse = std::nullopt;
   Deadline deadline = Deadline::Never();
 };
 

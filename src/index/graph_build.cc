@@ -22,6 +22,7 @@
 namespace likeness {
 namespace {
 
+constexpr size_t kOfMiddle = 4;       // one of so many rows helps to find the middle of a list
 constexpr size_t kCandidates = 64;  // near codes that each keeps until its edges are chosen
 constexpr size_t kFanout = 8;       // buckets that each code is put in
 constexpr size_t kBucket = 2048;    // codes of a bucket that are compared at one go; more are split
@@ -169,6 +170,40 @@ std::vector<uint32_t> ChoosePivots(CodeRows codes, std::span<const uint32_t> row
     if (stays[i]) chosen.push_back(sample[i]);
   }
   return chosen;
+}
+
+// Moves each pivot to the middle of the rows that are nearest to it: every bit is that of most of them, and stays as it
+// is where they are even. A part of the rows is enough for that.
+void MovePivots(CodeRows codes, std::span<const uint32_t> rows, size_t threads, Gathered& pivots) {
+  std::vector<uint32_t> some;
+  for (size_t i = 0; i < rows.size(); i += kOfMiddle) some.push_back(rows[i]);
+  Gathered gathered;
+  Gather(codes, some, gathered);
+  std::vector<uint64_t> nearest;
+  AllNearest(gathered.rows(), pivots.rows(), 1, threads, nearest);
+  const size_t words = codes.words;
+  std::vector<uint16_t> ones(pivots.codes.size() * 64, 0);
+  std::vector<uint16_t> counts(pivots.rows().rows(), 0);
+  for (size_t i = 0; i < some.size(); ++i) {
+    const size_t pivot = RowOf(nearest[i]);
+    if (counts[pivot] == 0xFFFF) continue;
+    ++counts[pivot];
+    uint16_t* const bits = ones.data() + pivot * words * 64;
+    for (size_t w = 0; w < words; ++w) {
+      const uint64_t word = gathered.codes[i * words + w];
+      for (size_t bit = 0; bit < 64; ++bit) {
+        bits[64 * w + bit] = static_cast<uint16_t>(bits[64 * w + bit] + (word >> bit & 1));
+      }
+    }
+  }
+  for (size_t w = 0; w < pivots.codes.size(); ++w) {
+    const uint32_t count = counts[w / words];
+    for (size_t bit = 0; bit < 64; ++bit) {
+      const uint32_t twice = 2u * ones[64 * w + bit];
+      if (twice > count) pivots.codes[w] |= uint64_t{1} << bit;
+      if (twice < count) pivots.codes[w] &= ~(uint64_t{1} << bit);
+    }
+  }
 }
 
 // The nearest codes that each has met so far, sorted, and a lock for each of a few groups of them.
@@ -375,9 +410,11 @@ std::vector<std::byte> MakeGraph(CodeRows codes, std::span<const uint64_t> prese
   const size_t nodes = distinct.rows.size();
   std::vector<uint32_t> edges, ends, members;
   Gathered pivots{{}, codes.words};
+  uint32_t radius = 0;
   if (nodes > 0) {
     const size_t wanted = options.pivots != 0 ? std::min(options.pivots, nodes) : PivotsFor(nodes, codes.words);
     Gather(codes, ChoosePivots(codes, distinct.rows, wanted, options.seed, options.threads), pivots);
+    MovePivots(codes, distinct.rows, options.threads, pivots);
     std::vector<uint64_t> nearest;
     {
       Gathered all;
@@ -391,6 +428,9 @@ std::vector<std::byte> MakeGraph(CodeRows codes, std::span<const uint64_t> prese
     Lists lists = NodesByPivot(nearest, kFanout, 1, pivots.rows().rows());
     ends = std::move(lists.ends);
     for (const uint32_t node : lists.members) members.push_back(distinct.rows[node]);
+    double sum = 0;
+    for (size_t node = 0; node < nodes; ++node) sum += RankOf(nearest[node * kFanout]);
+    radius = static_cast<uint32_t>(16 * sum / static_cast<double>(nodes) + 0.5);
     const Lists buckets = NodesByPivot(nearest, kFanout, kFanout, pivots.rows().rows());
     std::vector<uint64_t>().swap(nearest);
     Candidates candidates(nodes);
@@ -403,6 +443,7 @@ std::vector<std::byte> MakeGraph(CodeRows codes, std::span<const uint64_t> prese
   GraphHeader header{.degree = static_cast<uint32_t>(degree), .documents = codes.rows(), .members = members.size()};
   header.words = static_cast<uint32_t>(codes.words);
   header.pivots = static_cast<uint32_t>(ends.size());
+  header.radius = radius;
   header.has_same = distinct.same.empty() ? 0 : 1;
   std::vector<std::byte> bytes;
   const auto append = [&](std::span<const std::byte> part) {

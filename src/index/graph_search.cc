@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 #include "index/graph.h"
@@ -62,7 +64,8 @@ struct Scratch {
   View view;
   std::vector<uint32_t> rows, kept;
   std::vector<uint16_t> distances;
-  std::vector<uint32_t> order;
+  std::vector<uint32_t> order;  // of the pivots, nearest first
+  std::vector<uint16_t> distances_of_pivots;
 };
 
 class Search {
@@ -152,12 +155,12 @@ class Search {
     }
   }
 
-  // Lists in the order of their pivots, until k are found and the last third of the way has found none better.
+  // Lists in the order of their pivots, until as many as wanted are found and few better ones can be expected.
   void LookAtManyLists() {
     const size_t pivots = graph_.ends.size();
-    std::vector<uint16_t>& distances = scratch_.distances;
-    distances.resize(std::max(distances.size(), pivots));
-    HammingDistances({graph_.pivots, graph_.words}, query_, std::span(distances).first(pivots));
+    std::vector<uint16_t>& distances = scratch_.distances_of_pivots;
+    distances.resize(pivots);
+    HammingDistances({graph_.pivots, graph_.words}, query_, distances);
     effort_.compared += pivots;
     // Sorted by counting: nearest first, ties by number.
     std::vector<uint32_t> at(64 * graph_.words + 2, 0);
@@ -166,30 +169,54 @@ class Search {
     scratch_.order.resize(pivots);
     for (size_t i = 0; i < pivots; ++i) scratch_.order[at[distances[i]]++] = static_cast<uint32_t>(i);
 
-    size_t improved = 0;
+    size_t next = search_.lists;  // before which list to think of stopping
     for (size_t i = 0; i < pivots; ++i) {
-      if (i >= search_.lists && i >= 3 * improved + search_.lists && best_.bound() != ~uint64_t{0}) return;
+      if (i >= next && best_.bound() != ~uint64_t{0}) {
+        if (ExpectedFrom(i) <= search_.sparse->missed) return;
+        next = i + kLooksAtClock / 4;
+      }
       if (effort_.rows > 2 * graph_.documents) return;  // damaged lists, which overlap
       if (i > 0 && i % kLooksAtClock == 0 && search_.deadline.Passed()) {
         effort_.ended = false;
         return;
       }
-      const uint64_t before = best_.bound();
       LookAtAllowed(List(scratch_.order[i]));
-      if (best_.bound() != before || before == ~uint64_t{0}) improved = i;
     }
   }
 
+  // How many rows better than the worst that is kept can be expected in the lists from the `first` of the order on. A
+  // row is taken for its pivot with some of its bits, chosen by lot, turned: then its distance to the query is spread
+  // like draws without putting back.
+  double ExpectedFrom(size_t first) const {
+    const auto bits = static_cast<double>(64 * graph_.words);
+    const double radius = std::clamp(graph_.radius, 1.0, bits), bound = RankOf(best_.bound()) - 0.5;
+    const size_t step = std::max<size_t>((scratch_.order.size() - first) / 64, 1);
+    double sum = 0;
+    for (size_t i = first; i < scratch_.order.size(); i += step) {
+      const double distance = scratch_.distances_of_pivots[scratch_.order[i]];
+      const double mean = distance + radius * (1 - 2 * distance / bits);
+      const double spread =
+          2 * std::sqrt(std::max(1.0, radius * (1 - radius / bits) * distance / bits * (1 - distance / bits)));
+      const double share = 0.5 * std::erfc((mean - bound) / spread / std::numbers::sqrt2);
+      sum += share * static_cast<double>(std::min(step, scratch_.order.size() - i));
+      if (share < 1e-7) break;
+    }
+    return sum * search_.sparse->allowed_in_list;
+  }
+
   void LookAtAllowed(std::span<const uint32_t> list) {
-    scratch_.rows.clear();
-    if (graph_.same.empty()) {
-      scratch_.kept.resize(list.size());
+    if (graph_.same.empty() && !search_.allowed.empty()) {
+      scratch_.kept.clear();
       for (const uint32_t row : list) {
-        if (row < graph_.documents && Allowed(row)) scratch_.rows.push_back(row);
+        if (row < graph_.documents) scratch_.kept.push_back(row);
       }
+      scratch_.rows.resize(scratch_.kept.size());
+      scratch_.rows.resize(RowsInBitmap(scratch_.kept, search_.allowed, scratch_.rows));
     } else {
+      scratch_.rows.clear();
       for (const uint32_t row : list) {
-        if (row < graph_.documents && (Allowed(row) || graph_.same[row] != kNoRow)) scratch_.rows.push_back(row);
+        if (row >= graph_.documents) continue;
+        if (Allowed(row) || (!graph_.same.empty() && graph_.same[row] != kNoRow)) scratch_.rows.push_back(row);
       }
     }
     effort_.rows += list.size() - scratch_.rows.size();

@@ -21,6 +21,9 @@ constexpr double kNsOfByteInOrder = 0.1;
 constexpr double kNsOfRowHereAndThere = 6;
 constexpr double kNsOfLineHereAndThere = 4;
 
+// A smaller share of allowed documents than this is looked for list by list, not along edges.
+constexpr double kShareForEdges = 0.15;
+
 struct Ways {
   double scan = 0;    // of every row, in order
   double gather = 0;  // of the allowed rows, one by one
@@ -42,7 +45,7 @@ Ways WaysOf(const DeepColumn& column, const NearestOptions& options, std::span<c
     ways.graph = std::numeric_limits<double>::infinity();
     return ways;
   }
-  const double effort = std::clamp(options.effort, 0.1f, 100.0f);
+  const double effort = options.effort > 0 ? std::clamp(options.effort, 0.1f, 100.0f) : 1.0f;
   const double share = std::max(count, 1.0) / nodes;
   const auto pivots = static_cast<double>(column.graph.ends.size());
   const double scan_pivots = pivots * (0.5 + kNsOfByteInOrder * 4 * static_cast<double>(words));
@@ -50,10 +53,12 @@ Ways WaysOf(const DeepColumn& column, const NearestOptions& options, std::span<c
   ways.search.ef = static_cast<size_t>(std::min(ef, documents));
   ways.search.allowed = allowed;
   ways.search.deadline = options.deadline;
-  ways.search.sparse = share < 0.3;
-  if (ways.search.sparse) {
-    ways.search.lists = static_cast<size_t>(std::min(pivots, effort * pivots / 50));
-    ways.graph = 2 * scan_pivots + 0.1 * (nodes * 2 + count * row);
+  if (share < kShareForEdges) {
+    ways.search.sparse = GraphSearch::Sparse{.missed = 0.02 * static_cast<double>(options.k) / effort,
+                                             .allowed_in_list = count / pivots};
+    ways.search.lists = static_cast<size_t>(std::clamp(8 * effort, 1.0, pivots));
+    // About a tenth of the lists is looked at.
+    ways.graph = scan_pivots + 3 * pivots + 0.1 * (1.5 * nodes + count * row);
   } else {
     ways.search.lists = static_cast<size_t>(std::clamp(4 * effort, 1.0, pivots));
     ways.graph = scan_pivots + ef * 12 * row;
