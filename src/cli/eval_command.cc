@@ -5,6 +5,7 @@
 #include "cli/progress_bar.h"
 #include "cli/rank_commands.h"
 #include "eval/color.h"
+#include "eval/conformity_curve.h"
 #include "eval/relevance.h"
 #include "infer/model_library.h"
 
@@ -12,7 +13,7 @@ namespace likeness {
 namespace {
 
 struct RelevanceFlags {
-  std::string data, labels, field, html, cache, layer, fit, rotation = "random";
+  std::string data, labels, field, words, html, cache, layer, fit, rotation = "random";
   std::vector<std::string> models;
   std::vector<size_t> code_bits = {1024};
   size_t threads = 0;
@@ -34,6 +35,7 @@ std::string Text(const RelevanceReport& report) {
                   found.p_at_1.value, found.map.value, latency.total.p50, latency.total.p99);
     text += line;
   }
+  if (report.conformity != nullptr) text += ConformityReportToText(*report.conformity);
   for (const BarResult& result : report.results) {
     if (!result.bar) continue;
     std::snprintf(line, sizeof(line), "%s: %s %.4f, bar %.4f\n", result.ok() ? "ok" : "MISSED", result.name.c_str(),
@@ -51,6 +53,7 @@ absl::StatusOr<CommandOutput> RunRelevance(const CommonFlags& common, const Rele
   options.data = flags.data;
   options.labels = flags.labels;
   options.field = flags.field;
+  options.words = flags.words;
   options.layer = flags.layer;
   options.code_bits = flags.code_bits;
   options.cache = flags.cache;
@@ -140,6 +143,8 @@ void AddEvalCommand(Program& program) {
   command->add_option("--data", flags->data, "A folder that holds a folder of pictures for each label");
   command->add_option("--labels", flags->labels, "Instead: a file of JSON lines with image and label");
   command->add_option("--field", flags->field, "Name of the label in those lines");
+  command->add_option("--words", flags->words,
+                      "Name of what people wrote in those lines: judges conformity, precision against recall");
   command->add_option("--model", flags->models, "A model to judge; repeatable; default: the default model");
   command->add_option("--layer", flags->layer,
                       "Layer of the models, instead of the cards'; fc6+fc8 combines the scores of two");

@@ -18,6 +18,7 @@ namespace fs = std::filesystem;
 struct Entry {
   fs::path path;
   std::string label;
+  std::string text = {};
 };
 
 // Reads every file for its signature, drops repeated bytes (the first of them in order of path stays) and numbers the
@@ -54,7 +55,7 @@ absl::StatusOr<LabelledSet> FromEntries(std::vector<Entry> entries, const ImageL
     set.labels.push_back(label);
   }
   for (const auto& [signature, entry] : first) {
-    set.pictures.push_back({signature, entry->path, numbers.at(entry->label)});
+    set.pictures.push_back({signature, entry->path, numbers.at(entry->label), entry->text});
   }
   return set;
 }
@@ -102,8 +103,8 @@ absl::StatusOr<LabelledSet> ReadLabelledFolder(const fs::path& folder, const Ima
   return FromEntries(std::move(entries), limits, folder.string());
 }
 
-absl::StatusOr<LabelledSet> ReadLabelledLines(const fs::path& file, const std::string& field,
-                                              const ImageLimits& limits) {
+absl::StatusOr<LabelledSet> ReadLabelledLines(const fs::path& file, const std::string& field, const ImageLimits& limits,
+                                              const std::string& text_field) {
   LIKENESS_ASSIGN_OR_RETURN(const std::string text, ReadFile(file));
   std::vector<Entry> entries;
   size_t unlabelled = 0;
@@ -136,7 +137,9 @@ absl::StatusOr<LabelledSet> ReadLabelledLines(const fs::path& file, const std::s
       ++unlabelled;
       continue;
     }
-    entries.push_back({Locate(file.parent_path(), *image), std::move(name)});
+    const auto words = text_field.empty() ? object.end() : object.find(text_field);
+    entries.push_back({Locate(file.parent_path(), *image), std::move(name),
+                       words != object.end() && words->is_string() ? words->get<std::string>() : std::string()});
   }
   if (entries.empty() && unlabelled > 0) {
     return absl::InvalidArgumentError("no line of " + file.string() + " has the field `" + field + "`");

@@ -16,7 +16,8 @@ namespace likeness {
 struct LabelledPicture {
   Signature signature;
   std::filesystem::path path;
-  uint32_t label = 0;  // index into LabelledSet::labels
+  uint32_t label = 0;     // index into LabelledSet::labels
+  std::string text = {};  // what people wrote about it, where that was asked for
 };
 
 // Every picture once, in ascending order of signature: a picture's position is its DocId in the segment made of them.
@@ -41,9 +42,10 @@ struct LabelledSet {
 absl::StatusOr<LabelledSet> ReadLabelledFolder(const std::filesystem::path& folder, const ImageLimits& limits = {});
 
 // One JSON object a line, with `image`, a path relative to the file's folder or to `images/` beside it, and `field`, a
-// text or number that is the label; a line whose field is absent, null or empty is counted as unlabelled.
-// Errors: NotFound; InvalidArgument naming the line that is no such object, or when there are not two pictures.
+// text or number that is the label; `text_field`, if any, names one that becomes the picture's text; a line whose field
+// is absent, null or empty is counted as unlabelled. Errors: NotFound; InvalidArgument naming the line that is no such
+// object, or when there are not two pictures.
 absl::StatusOr<LabelledSet> ReadLabelledLines(const std::filesystem::path& file, const std::string& field,
-                                              const ImageLimits& limits = {});
+                                              const ImageLimits& limits = {}, const std::string& text_field = {});
 
 }  // namespace likeness

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "eval/conformity_curve.h"
 #include "eval/judge.h"
 #include "eval/picture_encoder.h"
 #include "eval/set_vectors.h"
@@ -39,6 +40,9 @@ struct Candidate {
 absl::Status Validate(const RelevanceOptions& options) {
   if (options.data.empty() == options.labels.empty()) {
     return absl::InvalidArgumentError("name either a folder of labelled pictures or a file of labels, not both");
+  }
+  if (!options.words.empty() && options.labels.empty()) {
+    return absl::InvalidArgumentError("what people wrote stands in a file of labels: give one");
   }
   if (!options.labels.empty() && options.field.empty()) {
     return absl::InvalidArgumentError("name the field of " + options.labels.string() + " that is the label");
@@ -261,9 +265,9 @@ bool RelevanceReport::ok() const { return std::ranges::all_of(results, &BarResul
 absl::StatusOr<RelevanceReport> EvaluateRelevance(const RelevanceOptions& options, const RelevanceProgress& progress) {
   LIKENESS_RETURN_IF_ERROR(Validate(options));
   LIKENESS_ASSIGN_OR_RETURN(std::vector<Candidate> candidates, LoadCandidates(options));
-  LIKENESS_ASSIGN_OR_RETURN(LabelledSet set, options.labels.empty()
-                                                 ? ReadLabelledFolder(options.data, options.limits)
-                                                 : ReadLabelledLines(options.labels, options.field, options.limits));
+  LIKENESS_ASSIGN_OR_RETURN(LabelledSet set, options.labels.empty() ? ReadLabelledFolder(options.data, options.limits)
+                                                                    : ReadLabelledLines(options.labels, options.field,
+                                                                                        options.limits, options.words));
   LIKENESS_RETURN_IF_ERROR(ComputeAll(options, set, candidates, progress));
   DropUnreadable(set, candidates);
   const Relevance relevance(set);
@@ -309,12 +313,25 @@ absl::StatusOr<RelevanceReport> EvaluateRelevance(const RelevanceOptions& option
     }
     if (i == 0) {
       report.refined = judgement.coded.back().refined();
+      if (!options.words.empty()) {
+        LIKENESS_ASSIGN_OR_RETURN(ConformityReport conformity,
+                                  JudgeConformity(set, relevance, judgement.coded.back(), options.threads));
+        report.conformity = std::make_shared<const ConformityReport>(std::move(conformity));
+      }
       report.examples = ChooseExamples(options, set, relevance, judgement);
     }
     report.models.push_back(std::move(model));
     candidate.vectors = {};  // The next one needs the memory.
   }
   report.results = ListResults(report, options.bars);
+  if (report.conformity != nullptr) {
+    BarResult gain;
+    gain.name = "conformity: P@5 above purely visual where 60 % are answered";
+    gain.value = report.conformity->at_share.p_at_5 - report.conformity->visual_p_at_5;
+    gain.unit = "precision";
+    if (options.bars) gain.bar = kConformityGain;
+    report.results.push_back(std::move(gain));
+  }
   return report;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,6 +35,7 @@ struct RelevanceOptions {
   std::filesystem::path data;    // a folder a class; empty when `labels` is given
   std::filesystem::path labels;  // a JSON lines file, with
   std::string field;             // the name of its label
+  std::string words;             // the name of what people wrote, by which conformity is judged; empty: it is not
   ImageLimits limits;
 
   std::vector<ModelFiles> models;  // the color histogram is judged beside them, always
@@ -129,6 +131,8 @@ struct ExampleRow {
   std::vector<Picture> results;  // the first 10
 };
 
+struct ConformityReport;  // eval/conformity_curve.h
+
 // One figure against its bar, as benchmarks report them.
 struct BarResult {
   std::string name;
@@ -154,6 +158,7 @@ struct RelevanceReport {
   size_t latency_queries = 0, threads = 0;
   std::vector<ModelReport> models;  // as named, then the baseline
   std::vector<ExampleRow> examples;
+  std::shared_ptr<const ConformityReport> conformity;  // of the first model; null when it was not asked for
   std::vector<BarResult> results;
 
   bool ok() const;  // no bar is missed

@@ -1,5 +1,6 @@
 #include <nlohmann/json.hpp>
 
+#include "eval/conformity_curve.h"
 #include "eval/relevance.h"
 
 namespace likeness {
@@ -86,6 +87,23 @@ Json ToJson(const ModelReport& model, const RelevanceReport& report) {
   return json;
 }
 
+Json ToJson(const ConformityPoint& point) {
+  return {{"threshold", point.threshold},
+          {"answered", point.answered},
+          {"p_at_5", point.p_at_5},
+          {"results", point.results},
+          {"visual_p_at_5", point.visual_p_at_5}};
+}
+
+Json ToJson(const ConformityReport& report) {
+  Json curve = Json::array();
+  for (const ConformityPoint& point : report.curve) curve.push_back(ToJson(point));
+  return {{"queries", report.queries},
+          {"visual_p_at_5", report.visual_p_at_5},
+          {"at_60_percent", ToJson(report.at_share)},
+          {"curve", std::move(curve)}};
+}
+
 }  // namespace
 
 std::string RelevanceReportToJson(const RelevanceReport& report) {
@@ -109,6 +127,7 @@ std::string RelevanceReportToJson(const RelevanceReport& report) {
     json["unreadable"].push_back({{"source", problem.source}, {"reason", problem.reason}});
   }
   for (const ModelReport& model : report.models) json["models"].push_back(ToJson(model, report));
+  if (report.conformity != nullptr) json["conformity"] = ToJson(*report.conformity);
   for (const BarResult& result : report.results) {
     json["results"].push_back({{"name", result.name},
                                {"value", result.value},

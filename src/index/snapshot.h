@@ -37,7 +37,9 @@ class Snapshot {
   const std::string& name() const { return name_; }
   std::span<const std::shared_ptr<const Segment>> segments() const { return segments_; }
   // May be null.
-  const Segment* metadata(size_t segment) const { return metadata_.empty() ? nullptr : metadata_[segment].get(); }
+  const Segment* metadata(size_t segment) const {
+    return segment < metadata_.size() ? metadata_[segment].get() : nullptr;
+  }
   uint64_t doc_count() const { return starts_.back(); }
 
   // Postings by visual word of a segment's documents. May be null: it has none. Lives as long as the snapshot.

@@ -16,12 +16,12 @@ namespace likeness {
 inline constexpr size_t kConformityNear = 12;  // results that say what an answer is about
 
 struct Conformity {
-  // For each hit, how well its words go with those of the first kConformityNear others that have words, nearer ones
-  // counting more: the cosine with their weighted sum, in [0, 1]. Nothing for a hit without words, and for all while
-  // fewer than three hits have words.
+  // For each hit, in [0, 1]: how much of what the first kConformityNear others say most often its words say too, as a
+  // share of what the middle one of the first hits has. Nothing for a hit without words, and for all while fewer than
+  // three hits have words.
   std::vector<std::optional<float>> hits;
-  // The mean over the best conforming half of those first ones, at least five: how far the answer is about one thing.
-  // Nothing where no hit can be judged.
+  // How far the answer is about one thing, in [0, 1]: the support of the word that most of the first hits have, against
+  // how common it is, nearer hits counting more. Nothing where no hit can be judged.
   std::optional<float> answer;
 };
 
