@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/thread_pool.h"
 #include "feature/hash.h"
 #include "image/decode.h"
 #include "kernel/half.h"
@@ -181,7 +182,10 @@ SearchService::SearchService(Home& home, size_t threads, std::unique_ptr<Searche
     : home_(home),
       threads_(threads),
       searcher_(searcher != nullptr ? std::move(searcher) : std::make_unique<LocalSearcher>(threads)),
-      live_(home) {}
+      live_(home),
+      looking_("pictures to look at", {.at_once = std::max<size_t>(2, AvailableThreads()),
+                                       .waiting = 256,
+                                       .wait = std::chrono::milliseconds(5000)}) {}
 
 absl::StatusOr<std::unique_ptr<SearchService>> SearchService::Open(Home& home, size_t threads,
                                                                    std::unique_ptr<Searcher> searcher) {
@@ -296,6 +300,7 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   } else {
     answer.query.signature = Signature::Of(bytes);
   }
+  LIKENESS_ASSIGN_OR_RETURN(const Admission::Ticket ticket, looking_.Enter(request.deadline));
   LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(serving));
   DecodeSize size = extractor->decode_size();
   if (request.region) {

@@ -22,6 +22,7 @@
 #include "rank/floor.h"
 #include "rank/root.h"
 #include "rank/searcher.h"
+#include "serve/admission.h"
 #include "serve/live_serving.h"
 #include "serve/serving.h"
 #include "types/hit.h"
@@ -170,6 +171,7 @@ class SearchService {
   const size_t threads_;
   const std::unique_ptr<Searcher> searcher_;
   LiveServing live_;
+  Admission looking_;  // at pictures: a root lets in more requests than it can compute at once
   mutable std::mutex mutex_;
   Prepare prepare_;                                                        // guarded by mutex_
   std::shared_ptr<const Snapshot> coming_;                                 // guarded by mutex_; not served yet
