@@ -24,6 +24,7 @@ std::shared_ptr<const Snapshot> Snapshot::With(std::span<const std::shared_ptr<c
   more->young_ += young.size();
   for (const std::shared_ptr<const Segment>& segment : young) {
     more->segments_.push_back(segment);
+    if (!more->metadata_.empty()) more->metadata_.push_back(nullptr);
     more->starts_.push_back(more->starts_.back() + segment->doc_count());
   }
   return more;

@@ -92,6 +92,22 @@ std::vector<DuplicateImage> DuplicateService::Images(const CollectionDuplicates&
   return images;
 }
 
+absl::StatusOr<std::set<uint64_t>> DuplicateService::Removed(const CollectionDuplicates& duplicates,
+                                                             std::span<const uint64_t> documents) const {
+  std::vector<Signature> signatures;
+  for (const uint64_t document : documents) signatures.push_back(duplicates.signature(document));
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home_.catalog().Images(signatures));
+  std::set<Signature> removed;
+  for (const ImageRecord& image : images) {
+    if (image.removed) removed.insert(image.signature);
+  }
+  std::set<uint64_t> found;
+  for (size_t i = 0; i < documents.size(); ++i) {
+    if (removed.contains(signatures[i])) found.insert(documents[i]);
+  }
+  return found;
+}
+
 absl::StatusOr<DuplicatesAnswer> DuplicateService::Find(const DuplicatesRequest& request) {
   const Stopwatch watch;
   if (request.image.empty() != request.signature.has_value()) {
@@ -112,8 +128,12 @@ absl::StatusOr<DuplicatesAnswer> DuplicateService::Find(const DuplicatesRequest&
   answer.verified = found.verified;
   answer.compared = found.compared;
   answer.unreadable = found.unreadable;
-  if (found.matches.size() > request.limit) found.matches.resize(request.limit);
   std::vector<uint64_t> documents;
+  for (const DuplicateMatch& match : found.matches) documents.push_back(match.document);
+  LIKENESS_ASSIGN_OR_RETURN(const std::set<uint64_t> removed, Removed(*duplicates, documents));
+  std::erase_if(found.matches, [&](const DuplicateMatch& match) { return removed.contains(match.document); });
+  if (found.matches.size() > request.limit) found.matches.resize(request.limit);
+  documents.clear();
   for (const DuplicateMatch& match : found.matches) documents.push_back(match.document);
   std::vector<DuplicateImage> images = Images(*duplicates, documents);
   for (size_t i = 0; i < images.size(); ++i) {
@@ -151,10 +171,14 @@ absl::StatusOr<DuplicateClusterPage> DuplicateService::Clusters(uint64_t offset,
     const DuplicateCluster& cluster = all.clusters[i];
     std::vector<uint64_t> documents = {cluster.representative};
     for (const DuplicateCluster::Member& member : cluster.members) documents.push_back(member.document);
+    LIKENESS_ASSIGN_OR_RETURN(const std::set<uint64_t> removed, Removed(*duplicates, documents));
+    // The evidence of the others is about the one that they are compared with.
+    if (removed.contains(cluster.representative) || removed.size() == cluster.members.size()) continue;
     std::vector<DuplicateImage> images = Images(*duplicates, documents);
     DuplicateClusterPage::Cluster out{std::move(images[0]), {}};
     for (size_t m = 0; m < cluster.members.size(); ++m) {
       const DuplicateCluster::Member& member = cluster.members[m];
+      if (removed.contains(member.document)) continue;
       out.members.push_back({std::move(images[m + 1]), DuplicateVerdict::kSame, member.score, member.evidence});
     }
     page.clusters.push_back(std::move(out));

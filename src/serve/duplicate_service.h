@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <thread>
@@ -93,6 +94,9 @@ class DuplicateService {
  private:
   struct Run;
   absl::StatusOr<std::shared_ptr<const CollectionDuplicates>> Current();
+  // Those of the documents whose pictures are removed from the collection.
+  absl::StatusOr<std::set<uint64_t>> Removed(const CollectionDuplicates& duplicates,
+                                             std::span<const uint64_t> documents) const;
   std::vector<DuplicateImage> Images(const CollectionDuplicates& duplicates, std::span<const uint64_t> documents) const;
 
   Home& home_;

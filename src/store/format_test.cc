@@ -14,6 +14,7 @@
 #include "store/fingerprint_file.h"
 #include "store/inspect.h"
 #include "store/release.h"
+#include "store/young_batch.h"
 
 namespace likeness {
 namespace {
@@ -137,6 +138,32 @@ TEST(Inspect, KnowsAFileByItsContentAndFindsDamage) {
   EXPECT_EQ(code(""), absl::StatusCode::kUnimplemented);
   EXPECT_EQ(InspectFile(path.string() + ".none").status().code(), absl::StatusCode::kNotFound);
   std::filesystem::remove(path);
+}
+
+TEST(Format, YoungBatchVersion1) {
+  FeatureShardWriter other({{"pdq", "01"}, kShard, Dtype::kU8, 2, false});
+  const std::array<std::byte, 2> value = {std::byte{1}, std::byte{2}};
+  ASSERT_TRUE(other.Add(Sig(4), {3, 4}, value).ok());
+  const std::string bytes = Written("young-batch.v1", PackYoungBatch(std::vector{MakeShard(false), *other.Seal()}));
+  const YoungBatch batch = *OpenYoungBatch(Blob::Of(bytes));
+  ASSERT_EQ(batch.features.size(), 2u);
+  EXPECT_EQ(batch.Signatures(), (std::vector{Sig(1), Sig(2), Sig(3), Sig(4)}));
+  EXPECT_EQ(batch.Find(kFeature)->failure(0), "the file is cut off");
+  EXPECT_TRUE(std::ranges::equal(batch.Find({"pdq", "01"})->value(0), value));
+  EXPECT_EQ(batch.Find({"pdq", "02"}), nullptr);
+  EXPECT_EQ(Inspected("young-batch.v1")["images"], 4);
+}
+
+TEST(Format, ADamagedYoungBatchIsAnErrorWhereverTheDamageIs) {
+  const std::string bytes = PackYoungBatch(std::vector{MakeShard(false), MakeShard(true)});
+  for (size_t at = 0; at < bytes.size(); ++at) {
+    std::string damaged = bytes;
+    damaged[at] = static_cast<char>(damaged[at] ^ 0x40);
+    const auto batch = OpenYoungBatch(Blob::Of(damaged));
+    // Padding between shards means nothing.
+    EXPECT_TRUE(!batch.ok() || bytes[at] == 0) << at;
+    EXPECT_FALSE(OpenYoungBatch(Blob::Of(bytes.substr(0, at))).ok()) << at;
+  }
 }
 
 }  // namespace

@@ -13,6 +13,7 @@
 #include "store/fingerprint_file.h"
 #include "store/release.h"
 #include "store/safetensors.h"
+#include "store/young_batch.h"
 
 namespace likeness {
 namespace {
@@ -118,6 +119,23 @@ absl::StatusOr<std::string> InspectFingerprints(const std::filesystem::path& pat
   return Dump(object);
 }
 
+absl::StatusOr<std::string> InspectYoung(const Blob& blob) {
+  LIKENESS_ASSIGN_OR_RETURN(const YoungBatch batch, OpenYoungBatch(blob));
+  ordered_json object = {{"format", "likeness.young"},
+                         {"format_version", 1},
+                         {"bytes", blob.size()},
+                         {"checksum", "ok"},
+                         {"images", batch.Signatures().size()},
+                         {"features", ordered_json::array()}};
+  for (const FeatureShard& shard : batch.features) {
+    size_t values = 0;
+    for (size_t i = 0; i < shard.size(); ++i) values += shard.has_value(i) ? 1 : 0;
+    object["features"].push_back(
+        {{"feature", shard.info().feature.ToString()}, {"images", shard.size()}, {"values", values}});
+  }
+  return Dump(object);
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> InspectFile(const std::filesystem::path& path) {
@@ -131,6 +149,7 @@ absl::StatusOr<std::string> InspectFile(const std::filesystem::path& path) {
     if (bytes.size() > 8 && bytes[8] == std::byte{'{'} && ReadU64(bytes, 0) <= Safetensors::kMaxHeader) {
       return InspectSafetensors(blob);
     }
+    if (AsText(bytes).starts_with(kYoungMagic)) return InspectYoung(blob);
     if (AsText(bytes).starts_with('{')) {
       if (AsText(bytes).substr(0, 200).find("\"likeness.current\"") != std::string_view::npos) {
         LIKENESS_ASSIGN_OR_RETURN(const CurrentRelease current, ParseCurrent(AsText(bytes)));
@@ -141,7 +160,7 @@ absl::StatusOr<std::string> InspectFile(const std::filesystem::path& path) {
       object["images"] = release.images();
       return Dump(object);
     }
-    return absl::UnimplementedError("neither safetensors, nor fingerprints, nor a release");
+    return absl::UnimplementedError("neither safetensors, nor fingerprints, nor a young batch, nor a release");
   }();
   return described.ok() ? described : Annotate(described.status(), path.string());
 }

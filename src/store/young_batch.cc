@@ -8,11 +8,12 @@
 namespace likeness {
 namespace {
 
-// Header: magic, version, number of shards, checksum of the table; then the table of offsets and lengths, 8 bytes each.
+// Header: magic, version, number of shards, checksum of the table; then the table of offset, length and
+// checksum of each shard, 8 bytes each.
 constexpr uint64_t kMagic = 0x3147'4e55'4f59'4b4cULL;  // "LKYOUNG1"
 constexpr uint64_t kVersion = 1;
 constexpr uint64_t kMostFeatures = 1000;
-constexpr size_t kHeader = 32, kAlign = 64;
+constexpr size_t kHeader = 32, kEntry = 24, kAlign = 64;
 
 void Append(std::string& out, uint64_t number) {
   char bytes[8];
@@ -46,10 +47,11 @@ std::vector<Signature> YoungBatch::Signatures() const {
 std::string PackYoungBatch(std::span<const std::string> sealed_shards) {
   const auto aligned = [](size_t size) { return (size + kAlign - 1) / kAlign * kAlign; };
   std::string table;
-  size_t offset = aligned(kHeader + sealed_shards.size() * 16);
+  size_t offset = aligned(kHeader + sealed_shards.size() * kEntry);
   for (const std::string& shard : sealed_shards) {
     Append(table, offset);
     Append(table, shard.size());
+    Append(table, Checksum(AsBytes(shard)));
     offset = aligned(offset + shard.size());
   }
   std::string out;
@@ -73,20 +75,23 @@ absl::StatusOr<YoungBatch> OpenYoungBatch(const Blob& blob) {
                                     ": use a newer program");
   }
   const uint64_t count = ReadAt(bytes, 16);
-  if (count > kMostFeatures || bytes.size() < kHeader + count * 16 ||
-      Checksum(bytes.subspan(kHeader, count * 16)) != ReadAt(bytes, 24)) {
+  if (count > kMostFeatures || bytes.size() < kHeader + count * kEntry ||
+      Checksum(bytes.subspan(kHeader, count * kEntry)) != ReadAt(bytes, 24)) {
     return absl::DataLossError("the table of a young batch is damaged");
   }
   YoungBatch batch;
   for (uint64_t i = 0; i < count; ++i) {
-    const uint64_t offset = ReadAt(bytes, kHeader + i * 16), size = ReadAt(bytes, kHeader + i * 16 + 8);
+    const size_t entry = kHeader + i * kEntry;
+    const uint64_t offset = ReadAt(bytes, entry), size = ReadAt(bytes, entry + 8);
     if (offset % kAlign != 0 || offset > bytes.size() || size > bytes.size() - offset) {
       return absl::DataLossError("a young batch ends before its features do");
+    }
+    if (Checksum(bytes.subspan(offset, size)) != ReadAt(bytes, entry + 16)) {
+      return absl::DataLossError("a feature of a young batch is damaged");
     }
     // The part of the blob, kept alive by the whole.
     const Blob part(std::make_shared<const Blob>(blob), bytes.subspan(offset, size));
     LIKENESS_ASSIGN_OR_RETURN(FeatureShard shard, FeatureShard::Open(part));
-    LIKENESS_RETURN_IF_ERROR(shard.VerifyChecksum());
     batch.features.push_back(std::move(shard));
   }
   std::ranges::sort(batch.features, {},

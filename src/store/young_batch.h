@@ -4,6 +4,7 @@
 
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -22,6 +23,8 @@ struct YoungBatch {
   // Every picture of any feature, sorted, distinct.
   std::vector<Signature> Signatures() const;
 };
+
+inline constexpr std::string_view kYoungMagic = "LKYOUNG1";
 
 // The object: sealed shards, one after another. REQUIRES: of distinct features
 std::string PackYoungBatch(std::span<const std::string> sealed_shards);
