@@ -64,8 +64,8 @@ struct GraphSearch {
   size_t ef = 32;                          // nodes that are kept in view: more find more
   size_t lists = 4;                        // of the nearest pivots, looked at before edges are followed, at least 1
   std::span<const uint64_t> allowed = {};  // bitmap of the rows that may be found; empty: all
-  // Where few are allowed, no edges are followed: lists are looked at, nearest pivots first, until no more than `missed`
-  // of the nearest can be expected in the others, with so many allowed rows in a list.
+  // Where few are allowed, no edges are followed: lists are looked at, nearest pivots first, until no more than
+  // `missed` of the nearest can be expected in the others, with so many allowed rows in a list.
   struct Sparse {
     double missed = 0.1;
     double allowed_in_list = 1;

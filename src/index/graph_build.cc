@@ -22,7 +22,7 @@
 namespace likeness {
 namespace {
 
-constexpr size_t kOfMiddle = 4;       // one of so many rows helps to find the middle of a list
+constexpr size_t kOfMiddle = 4;     // one of so many rows helps to find the middle of a list
 constexpr size_t kCandidates = 64;  // near codes that each keeps until its edges are chosen
 constexpr size_t kFanout = 8;       // buckets that each code is put in
 constexpr size_t kBucket = 2048;    // codes of a bucket that are compared at one go; more are split

@@ -20,7 +20,7 @@ struct GraphHeader {
   uint32_t words = 0;
   uint32_t pivots = 0;
   uint32_t has_same = 0;  // 1: there are chains of equal codes
-  uint32_t radius = 0;  // GraphView::radius in sixteenths of a bit, rounded
+  uint32_t radius = 0;    // GraphView::radius in sixteenths of a bit, rounded
   uint64_t zeros[2] = {};
 };
 static_assert(sizeof(GraphHeader) == kGraphAlignment);

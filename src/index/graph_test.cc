@@ -101,7 +101,8 @@ TEST(Graph, SearchedWholeIsThePlainSort) {
         const size_t k = 1 + random.Below(30);
         const auto expected = PlainNearest(made.view(), query, k, allowed);
         for (const bool sparse : {false, true}) {
-          EXPECT_EQ(made.Search(query, k, {.ef = rows, .lists = rows, .allowed = allowed, .sparse = Sparsely(sparse)}), expected)
+          EXPECT_EQ(made.Search(query, k, {.ef = rows, .lists = rows, .allowed = allowed, .sparse = Sparsely(sparse)}),
+                    expected)
               << words << " words, " << rows << " rows, round " << round << (sparse ? ", by lists" : ", by edges");
         }
       }
@@ -250,8 +251,8 @@ TEST(Graph, OfDamagedBytesDoesNoHarm) {
     if (graph->empty()) continue;
     for (const bool sparse : {false, true}) {
       TopK best(20);
-      SearchGraph(*graph, made.view(), made.row(static_cast<size_t>(round)), {.ef = 50, .lists = 3, .sparse = Sparsely(sparse)},
-                  best);
+      SearchGraph(*graph, made.view(), made.row(static_cast<size_t>(round)),
+                  {.ef = 50, .lists = 3, .sparse = Sparsely(sparse)}, best);
       for (const uint64_t key : best.TakeSorted()) EXPECT_LT(RowOf(key), 3000u);
     }
   }
