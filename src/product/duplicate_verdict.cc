@@ -85,6 +85,9 @@ float FittedScore(const DuplicateEvidence& evidence) {
   return 1 / (1 + std::exp(-logit));
 }
 
+// Pixels that agree hardly anywhere are SAME in no case.
+constexpr float kFewestAgreeing = 0.25f, kVetoedScore = 0.4f;
+
 // What the fit has too few examples of: SAME whatever it says.
 constexpr float kPlainCaseScore = 0.6f;
 bool PlainCase(const DuplicateEvidence& evidence) {
@@ -162,6 +165,8 @@ std::vector<Alignment> ProposeAlignments(const DuplicateQuery& query, const Dupl
 
 float SameScore(const DuplicateEvidence& evidence) {
   if (evidence.pixels.blocks == 0) return 0;
+  // However many keypoints agree, two shirts on one carpet are two photographs.
+  if (evidence.pixels.agreeing < kFewestAgreeing) return std::min(FittedScore(evidence), kVetoedScore);
   const float fitted = FittedScore(evidence);
   return PlainCase(evidence) ? std::max(fitted, kPlainCaseScore) : fitted;
 }

@@ -346,6 +346,26 @@ TEST(MirrorTest, KeypointsOfTheMirroredPictureAreThoseOfTheMirroredRows) {
   EXPECT_GT(static_cast<double>(near), 0.75 * static_cast<double>(made.size()));
 }
 
+TEST(SameScoreTest, KeypointsAloneAreNotEnough) {
+  // Two garments on one carpet, as they were measured, and the same figures with pixels that agree.
+  DuplicateEvidence evidence;
+  evidence.hash_distance = 114;
+  evidence.pairs = 112;
+  evidence.inliers = 89;
+  evidence.spread = 0.734f;
+  evidence.matched = 0.312f;
+  evidence.pixels.correlation = 0.5731f;
+  evidence.pixels.agreeing = 0.1652f;
+  evidence.pixels.block_correlation = 0.3242f;
+  evidence.pixels.detail = 0.2493f;
+  evidence.pixels.blocks = 66;
+  EXPECT_LT(SameScore(evidence), kSameScore);
+  evidence.pixels = {{}, 0.99f, 0.95f, 0.95f, 0.85f, 1.0f, 66, 2, 40};
+  EXPECT_GT(SameScore(evidence), kSameScore);
+  evidence.pixels.blocks = 0;
+  EXPECT_EQ(SameScore(evidence), 0);
+}
+
 TEST(TransformOfTest, LaysTheQueryAsTheHashSays) {
   const Pixels scene = Scene(31, 120, 200, 60);
   const PdqTransform transform = *PdqTransform::Of(scene);
