@@ -21,6 +21,8 @@ namespace likeness {
 namespace {
 
 constexpr size_t kMostInCommit = 64;
+// Where the oldest has waited so long, another would be found too late: it is refused at once instead.
+constexpr std::chrono::milliseconds kPatience{1000};
 
 // Searches go first: this thread runs on what they leave over.
 void LowerPriority() {
@@ -146,7 +148,11 @@ absl::StatusOr<AddedPicture> Adder::Add(const NewPicture& picture, Deadline dead
   }
   lock.lock();
   if (!job->done) {
-    if (stopping_ || queue_.size() >= options_.waiting || queued_bytes_ + job->bytes.size() > options_.waiting_bytes) {
+    job->deadline = deadline;
+    job->queued = std::chrono::steady_clock::now();
+    const bool late = !queue_.empty() && job->queued - queue_.front()->queued > kPatience;
+    if (stopping_ || late || queue_.size() >= options_.waiting ||
+        queued_bytes_ + job->bytes.size() > options_.waiting_bytes) {
       in_flight_.erase(job->image.signature);
       job->done = true;
       job->answer =
@@ -222,7 +228,9 @@ void Adder::Compute() {
     queue_.pop_front();
     queued_bytes_ -= job->bytes.size();
     lock.unlock();
-    const absl::Status status = ComputeOne(*job);
+    const absl::Status status = job->deadline.Passed()
+                                    ? absl::DeadlineExceededError("The request took too long; send the picture again.")
+                                    : ComputeOne(*job);
     if (!status.ok()) Finish(job, status);
     lock.lock();
     if (status.ok()) {

@@ -75,6 +75,8 @@ class Adder {
     ImageRecord image;
     Pin pin;
     bool has_words = false;
+    Deadline deadline = Deadline::Never();  // nobody waits for the answer any more
+    std::chrono::steady_clock::time_point queued{};
     PictureFeatures features;
     // Guarded by mutex_.
     bool done = false;
