@@ -18,6 +18,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
+constexpr milliseconds kBudgetPause{50};
 constexpr double kUnknownMs = 50;    // before there is a percentile
 constexpr double kLeastHedgeMs = 5;  // sooner, a second request gains nothing
 
@@ -225,7 +226,11 @@ class Query {
       if (part.over || !part.hedge_at || now < *part.hedge_at) continue;
       part.hedge_at.reset();
       const std::optional<size_t> best = Best(part);
-      if (!best || !options_.hedges->Spend()) continue;
+      if (!best) continue;
+      if (!options_.hedges->Spend()) {  // others earn: soon there may be one
+        part.hedge_at = now + kBudgetPause;
+        continue;
+      }
       part.tried[*best] = true;
       Start(i, part.set->leaves[*best]);
     }
