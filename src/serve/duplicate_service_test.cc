@@ -5,15 +5,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
 
 #include "base/file.h"
+#include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
-#include "serve/thumbnails.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
