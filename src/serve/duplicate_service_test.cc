@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -14,7 +15,6 @@
 #include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
-#include "serve/thumbnails.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
