@@ -3,8 +3,8 @@
 //
 // Each run of 128 weights of one output has a scale of its own, so that one large weight coarsens only its neighbors.
 // An input is 15 bits and a sign under one scale for the vector, taken apart into two bytes, so that sums are of whole
-// numbers and exact. The direction of what comes out differs from f32's by a cosine of about .99998: less than what
-// bf16 does to the layers before.
+// numbers and exact. The rounding of the weights is all that is lost: less than what bf16 does to the layers before
+// (docs/executors.md).
 #pragma once
 
 #include <cstddef>
