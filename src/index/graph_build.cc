@@ -22,7 +22,8 @@
 namespace likeness {
 namespace {
 
-constexpr size_t kOfMiddle = 4;     // one of so many rows helps to find the middle of a list
+constexpr size_t kOfMiddle = 4;     // one of so many rows helps to find the middle of a list,
+constexpr size_t kManyRows = 64;    // where lists have so many in the mean
 constexpr size_t kCandidates = 64;  // near codes that each keeps until its edges are chosen
 constexpr size_t kFanout = 8;       // buckets that each code is put in
 constexpr size_t kBucket = 2048;    // codes of a bucket that are compared at one go; more are split
@@ -173,10 +174,11 @@ std::vector<uint32_t> ChoosePivots(CodeRows codes, std::span<const uint32_t> row
 }
 
 // Moves each pivot to the middle of the rows that are nearest to it: every bit is that of most of them, and stays as it
-// is where they are even. A part of the rows is enough for that.
+// is where they are even. A part of the rows is enough for that where there are many.
 void MovePivots(CodeRows codes, std::span<const uint32_t> rows, size_t threads, Gathered& pivots) {
+  const size_t step = rows.size() >= kManyRows * pivots.rows().rows() ? kOfMiddle : 1;
   std::vector<uint32_t> some;
-  for (size_t i = 0; i < rows.size(); i += kOfMiddle) some.push_back(rows[i]);
+  for (size_t i = 0; i < rows.size(); i += step) some.push_back(rows[i]);
   Gathered gathered;
   Gather(codes, some, gathered);
   std::vector<uint64_t> nearest;

@@ -118,7 +118,7 @@ double FloorModel::Probability(const FloorInputs& inputs) const {
   }
   const double calibrated = 1 / (1 + std::exp(-sum));
   // What is nearly the same vector is the same picture, in whatever company.
-  const double copy = std::clamp((inputs[At(FloorInput::kCosine)] - 0.9) / 0.1, 0.0, 1.0);
+  const double copy = std::clamp(1 - (1 - inputs[At(FloorInput::kCosine)]) / 0.1, 0.0, 1.0);
   return std::max(calibrated, copy);
 }
 
