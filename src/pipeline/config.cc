@@ -158,7 +158,8 @@ Setter Named(T& target, Parse parse) {
   };
 }
 
-Setter YesOrNo(bool& target) {
+template <typename Target>  // bool, or an optional one
+Setter YesOrNo(Target& target) {
   return [&target](const toml::node& node) -> absl::Status {
     const auto value = node.value<bool>();
     if (!node.is_boolean() || !value) return absl::InvalidArgumentError("must be true or false");

@@ -49,7 +49,9 @@ struct QueueConfig {
 // How hits are ranked: docs/ranking.md.
 struct RankConfig {
   std::optional<SignalWeights> weights;  // [rank.weights] SIGNAL: a signal that is not named has the weight 0
-  bool floor = true;                     // what is not probably relevant is left out, unless a request says otherwise
+  // What is not probably relevant is left out, unless a request says otherwise. Unset: where the home has a calibration
+  // of its own (`likeness train floor`).
+  std::optional<bool> floor;
 };
 
 // Who searches for `likeness root`.

@@ -137,9 +137,11 @@ void DropRemoved(std::vector<ImageRecord>& images, std::vector<Hit>& hits) {
   std::erase_if(hits, [&](const Hit& hit) { return removed.contains(hit.signature); });
 }
 
-// The home's own calibration, else that which comes with the program; null where neither is of that feature.
+// The home's own calibration, else that which comes with the program; null where neither is of that feature. `own`
+// tells which.
 absl::StatusOr<std::shared_ptr<const FloorModel>> ReadFloor(const std::filesystem::path& home,
-                                                            const std::string& feature) {
+                                                            const std::string& feature, bool& own) {
+  own = false;
   const std::filesystem::path path = home / kFloorFile;
   const absl::StatusOr<std::string> text = ReadFile(path, kLargestModel);
   if (absl::IsNotFound(text.status())) return FloorModel::Default(feature);
@@ -147,6 +149,7 @@ absl::StatusOr<std::shared_ptr<const FloorModel>> ReadFloor(const std::filesyste
   absl::StatusOr<FloorModel> model = FloorModel::Parse(*text);
   if (!model.ok()) return Annotate(model.status(), path.string());
   if (model->parameters().feature != feature) return FloorModel::Default(feature);
+  own = true;
   return std::make_shared<const FloorModel>(*std::move(model));
 }
 
@@ -166,7 +169,7 @@ RootOptions RankingOf(const SearchRequest& request, const Serving& serving, cons
   RootOptions options;
   if (request.ranking.collapse) options.collapse = {.hash = serving.hash, .code = true};
   options.floor_model = serving.floor;
-  if (serving.floor != nullptr && request.ranking.floor.value_or(config.rank.floor)) {
+  if (serving.floor != nullptr && request.ranking.floor.value_or(config.rank.floor.value_or(serving.own_floor))) {
     options.floor = serving.floor->threshold();
   }
   options.conformity = request.ranking.conformity;
@@ -207,7 +210,8 @@ absl::Status SearchService::Reload() {
   LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home_, feature.key, feature.binarizer));
   std::optional<FeatureKey> color = PlainFeature(release, *snapshot, ColorFeatureKey().type);
   std::optional<FeatureKey> hash = PlainFeature(release, *snapshot, HashFeatureKey().type);
-  LIKENESS_ASSIGN_OR_RETURN(auto floor, ReadFloor(home_.path(), feature.key.type));
+  bool own_floor = false;
+  LIKENESS_ASSIGN_OR_RETURN(auto floor, ReadFloor(home_.path(), feature.key.type, own_floor));
   LIKENESS_ASSIGN_OR_RETURN(const SignalWeights weights, ReadWeights(home_));
   Serving next{.release = std::move(release),
                .snapshot = snapshot,
@@ -216,6 +220,7 @@ absl::Status SearchService::Reload() {
                .color = std::move(color),
                .weights = weights,
                .floor = std::move(floor),
+               .own_floor = own_floor,
                .hash = std::move(hash),
                .visible = snapshot->doc_count()};
   Prepare prepare;

@@ -23,6 +23,7 @@ struct Serving {
   std::optional<FeatureKey> color;               // that colors are looked for in, if the release has it
   SignalWeights weights = {};                    // of the signals of a hit
   std::shared_ptr<const FloorModel> floor = {};  // calibrated for `feature`; null: nothing is
+  bool own_floor = false;                        // it was calibrated in this home, not elsewhere
   std::optional<FeatureKey> hash = {};           // that near-duplicates are told by, if the release has it
   AllowedDocs pinned = {};  // documents that are still pinned and not removed; empty, or null for a segment: all are
   uint64_t visible = 0;     // how many those are
