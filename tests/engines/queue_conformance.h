@@ -180,9 +180,9 @@ TEST_P(QueueConformance, ALeaseThatRanOutIsGoodWhileNobodyElseGotTheTask) {
 
 TEST_P(QueueConformance, AnExtendedLeaseHolds) {
   Publish(*queue_, {{"a", ""}});
-  const auto lease = Pull(*queue_, "busy", 2 * short_lease());
+  const auto lease = Pull(*queue_, "busy", 4 * short_lease());  // a busy machine may lose as much time again
   ASSERT_PULLED(lease);
-  for (int i = 0; i < 5; ++i) {
+  for (int i = 0; i < 6; ++i) {
     EXPECT_FALSE(Pull(*queue_, "hungry", short_lease(), short_lease()).has_value());
     EXPECT_EQ(queue_->Extend(*lease), absl::OkStatus());
   }
