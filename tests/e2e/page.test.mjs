@@ -108,7 +108,10 @@ describe('the page', {concurrency: 3}, () => {
     const first = page.locator('#answer-grid .tile[data-index="0"]');
     const {evidence, score} = results[0];
     assert.equal(await first.locator('.score b').textContent(), score.toFixed(2));
-    assert.match(await first.locator('.why-line').textContent(), new RegExp(`${evidence.hamming_bits}/${evidence.code_bits} bits`));
+    const why = first.locator('.why-line');
+    const sure = evidence.probability === undefined ? `${evidence.hamming_bits}/${evidence.code_bits} bits` : /\d+ % sure/;
+    assert.match(await why.textContent(), new RegExp(sure));
+    assert.match(await why.getAttribute('title'), new RegExp(`${evidence.hamming_bits} of ${evidence.code_bits} bits`));
     assert.ok((await page.locator('#summary').textContent()).includes(coverage.images.toLocaleString('en-US')));
     await page.goBack();
     await page.waitForSelector('#browse-grid .tile');
