@@ -7,9 +7,6 @@
 // the pictures of clothing/ (longest side 320) at 50/s, due at fixed times too. Quiet and busy stretches take turns in
 // one run.
 #include <httplib.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -22,6 +19,7 @@
 #include "base/file.h"
 #include "bench/data.h"
 #include "bench/report.h"
+#include "bench/server.h"
 #include "image/encode.h"
 #include "types/signature.h"
 
@@ -49,37 +47,6 @@ std::vector<std::string> PicturesBelow(const std::filesystem::path& folder) {
   }
   return pictures;
 }
-
-class Server {
- public:
-  explicit Server(const std::filesystem::path& home) {
-    int pipe_ends[2];
-    if (::pipe(pipe_ends) != 0) BenchFail("cannot make a pipe");
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(pipe_ends[1], STDOUT_FILENO);
-      ::execl(LIKENESS_BINARY, "likeness", "--home", home.c_str(), "serve", "--port", "0", nullptr);
-      ::_exit(127);
-    }
-    ::close(pipe_ends[1]);
-    std::string line;
-    char byte;
-    while (::read(pipe_ends[0], &byte, 1) == 1 && byte != '\n') line.push_back(byte);
-    ::close(pipe_ends[0]);
-    const size_t colon = line.rfind(':');
-    if (colon == std::string::npos) BenchFail("the server did not start: " + line);
-    port_ = std::atoi(line.c_str() + colon + 1);
-  }
-  ~Server() {
-    ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  int port() const { return port_; }
-
- private:
-  pid_t pid_;
-  int port_ = 0;
-};
 
 std::string Hex(const std::string& bytes) { return Signature::Of(AsBytes(bytes)).Hex(); }
 
@@ -157,7 +124,7 @@ int Run(double seconds, size_t images) {
   const std::vector<std::string> fresh = PicturesBelow(data / "clothing");
   const ScratchHome scratch("online");
   std::filesystem::copy(home, scratch.path(), std::filesystem::copy_options::recursive);
-  const Server server(scratch.path());
+  const BenchServer server(LIKENESS_BINARY, scratch.path());
   Outcome outcome;
   {
     httplib::Client client("127.0.0.1", server.port());

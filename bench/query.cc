@@ -9,9 +9,6 @@
 // --million: instead, a collection of a million (LIKENESS_BENCH_IMAGES: another number) with VGG-16's fc6 and codes of
 // 4096 bits (bench/million.h), asked by two cores' worth of clients for a hundred results each. It takes 5 GB of disk
 // for as long as it runs, or with --keep for good.
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -29,6 +26,7 @@
 #include "bench/data.h"
 #include "bench/million.h"
 #include "bench/report.h"
+#include "bench/server.h"
 #include "image/encode.h"
 
 namespace likeness {
@@ -71,41 +69,10 @@ void FillUp(const std::filesystem::path& folder, size_t count) {
   }
 }
 
-// `likeness serve` as a process of its own.
-class Server {
- public:
-  explicit Server(const std::filesystem::path& home) {
-    int pipe_ends[2];
-    if (::pipe(pipe_ends) != 0) BenchFail("cannot make a pipe");
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::dup2(pipe_ends[1], STDOUT_FILENO);
-      ::execl(LIKENESS_BINARY, "likeness", "--home", home.c_str(), "serve", "--port", "0", nullptr);
-      ::_exit(127);
-    }
-    ::close(pipe_ends[1]);
-    std::string line;
-    char byte;
-    while (::read(pipe_ends[0], &byte, 1) == 1 && byte != '\n') line.push_back(byte);
-    ::close(pipe_ends[0]);
-    const size_t colon = line.rfind(':');
-    if (colon == std::string::npos) BenchFail("the server did not start: " + line);
-    port_ = std::to_string(std::atoi(line.c_str() + colon + 1));
-  }
-  ~Server() {
-    ::kill(pid_, SIGTERM);
-    ::waitpid(pid_, nullptr, 0);
-  }
-  const std::string& port() const { return port_; }
-
- private:
-  pid_t pid_;
-  std::string port_;
-};
-
 // One upload on a connection of its own, until the answer is read.
-nlohmann::json Ask(const std::string& port, const std::string& body, const std::string& target = "/v1/search?k=24",
+nlohmann::json Ask(int number, const std::string& body, const std::string& target = "/v1/search?k=24",
                    const char* type = "application/octet-stream") {
+  const std::string port = std::to_string(number);
   boost::asio::io_context context;
   tcp::socket socket(context);
   boost::asio::connect(socket, tcp::resolver(context).resolve("127.0.0.1", port));
@@ -128,7 +95,7 @@ bool FoundItself(const nlohmann::json& answer) {
 
 void MeasureQueries(const std::filesystem::path& home, const std::vector<std::filesystem::path>& pictures,
                     BenchReport& report) {
-  const Server server(home);
+  const BenchServer server(LIKENESS_BINARY, home);
   std::vector<double> total, own, feature;
   bool right = true;
   for (int i = -10; i < kQueries; ++i) {
@@ -164,7 +131,7 @@ void MeasureColdStart(const std::filesystem::path& home, const std::string& pict
   bool right = true;
   for (int i = 0; i < kColdStarts; ++i) {
     const Stopwatch watch;
-    const Server server(home);
+    const BenchServer server(LIKENESS_BINARY, home);
     right &= FoundItself(Ask(server.port(), picture));
     times.push_back(watch.Milliseconds());
   }
@@ -179,8 +146,7 @@ void MeasureColdStart(const std::filesystem::path& home, const std::string& pict
 constexpr const char* kHundred = "/v1/search?k=100";
 
 // `clients` ask at once, each anew as soon as it has its answer; seconds of the wall.
-double MeasureRate(const std::string& port, const std::vector<std::string>& pictures, size_t clients, size_t queries,
-                   bool& right) {
+double MeasureRate(int port, const std::vector<std::string>& pictures, size_t clients, size_t queries, bool& right) {
   std::atomic<size_t> next{0}, wrong{0};
   std::vector<std::thread> threads;
   const Stopwatch watch;
@@ -215,7 +181,7 @@ int RunMillion(bool keep) {
   std::vector<double> starts, uploads;
   for (int i = 0; i < kColdStarts; ++i) {
     const Stopwatch watch;
-    const Server server(home);
+    const BenchServer server(LIKENESS_BINARY, home);
     right &= FoundItself(Ask(server.port(), known, "/v1/search", "application/json"));
     starts.push_back(watch.Milliseconds());
     right &= FoundItself(Ask(server.port(), pictures[1], kHundred));
@@ -233,7 +199,7 @@ int RunMillion(bool keep) {
               .better = kLower,
               .right = right});
 
-  const Server server(home);
+  const BenchServer server(LIKENESS_BINARY, home);
   std::vector<double> total, feature, decode, search;
   for (size_t i = 0; i < 10 + 200; ++i) {
     const Stopwatch watch;
