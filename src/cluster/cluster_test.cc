@@ -2,6 +2,9 @@
 #include <gmock/gmock.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <limits>
@@ -376,6 +379,31 @@ TEST(Filter, SetsComeBackAsTheyWere) {
   EXPECT_NE(DigestOf(DocSet(5)), DigestOf(DocSet(6)));
   EXPECT_FALSE(DecodeDocSet("", 5).ok());
   EXPECT_FALSE(DecodeDocSet("z", 5).ok());
+}
+
+// A leaf that is stopped takes connections and says nothing.
+TEST(LeafLink, EndsWhatIsUnderWayBeforeItEnds) {
+  const int silent = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(silent, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(silent, 8), 0);
+  ASSERT_EQ(getsockname(silent, reinterpret_cast<sockaddr*>(&address), &size), 0);
+
+  std::atomic<int> ended = 0;
+  const auto call = std::make_shared<LeafLink::Call>();
+  {
+    LeafLink link("127.0.0.1:" + std::to_string(ntohs(address.sin_port)), "");
+    link.Probe("any");
+    link.Search(call, [&] { ++ended; });
+    std::this_thread::sleep_for(milliseconds(20));
+    EXPECT_EQ(ended, 0);
+  }
+  EXPECT_EQ(ended, 1) << "no callback comes to those who are gone";
+  EXPECT_FALSE(call->status.ok());
+  close(silent);
 }
 
 TEST(Filter, TheCacheKeepsWhatWasUsedLast) {

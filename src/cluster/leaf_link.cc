@@ -64,8 +64,26 @@ const LeafDescription::Release* LeafDescription::Find(std::string_view release) 
 LeafLink::LeafLink(std::string address, std::string token)
     : address_(std::move(address)), token_(std::move(token)), stub_(v1::Leaf::NewStub(ChannelTo(address_))) {}
 
-void LeafLink::Prepare(grpc::ClientContext& context) const {
-  if (!token_.empty()) context.AddMetadata("authorization", "Bearer " + token_);
+LeafLink::~LeafLink() {
+  std::unique_lock lock(mutex_);
+  const auto under_way = under_way_;
+  lock.unlock();  // a cancelled call's callback may come on this thread
+  for (const auto& [key, context] : under_way) context->TryCancel();
+  lock.lock();
+  ended_.wait(lock, [&] { return under_way_.empty(); });
+}
+
+void LeafLink::Begin(std::shared_ptr<grpc::ClientContext> context) {
+  if (!token_.empty()) context->AddMetadata("authorization", "Bearer " + token_);
+  const std::lock_guard lock(mutex_);
+  under_way_.emplace(context.get(), std::move(context));
+}
+
+// The last that a callback does with the link: when it returns, there may be none.
+void LeafLink::End(const grpc::ClientContext& context) {
+  const std::lock_guard lock(mutex_);
+  under_way_.erase(&context);
+  ended_.notify_all();
 }
 
 void LeafLink::Probe(const std::string& release) {
@@ -80,21 +98,23 @@ void LeafLink::Probe(const std::string& release) {
     v1::DescribeReply reply;
   };
   auto question = std::make_shared<Question>();
-  Prepare(question->context);
+  Begin({question, &question->context});
   question->context.set_deadline(std::chrono::system_clock::now() + kProbeTime);
   question->request.set_release(release);
   stub_->async()->Describe(&question->context, &question->request, &question->reply,
-                           [self = shared_from_this(), question](const grpc::Status& status) {
-                             self->Answered(FromGrpc(status), 0, false);
-                             const std::lock_guard lock(self->mutex_);
-                             self->probing_ = false;
-                             if (!status.ok()) return;
-                             auto read = Read(question->reply);
-                             if (self->description_ == nullptr || !ServesTheSame(*self->description_, *read)) {
-                               ++self->version_;
-                             }
-                             self->description_ = std::move(read);
+                           [this, question](const grpc::Status& status) {
+                             Answered(FromGrpc(status), 0, false);
+                             Described(status.ok() ? Read(question->reply) : nullptr);
+                             End(question->context);
                            });
+}
+
+void LeafLink::Described(std::shared_ptr<const LeafDescription> said) {
+  const std::lock_guard lock(mutex_);
+  probing_ = false;
+  if (said == nullptr) return;
+  if (description_ == nullptr || !ServesTheSame(*description_, *said)) ++version_;
+  description_ = std::move(said);
 }
 
 std::shared_ptr<const LeafDescription> LeafLink::description() const {
@@ -127,20 +147,20 @@ std::string LeafLink::Trouble() const {
 
 void LeafLink::Search(std::shared_ptr<Call> call, std::function<void()> done) {
   call->began = steady_clock::now();
-  Prepare(call->context);
+  Begin({call, &call->context});
   {
     const std::lock_guard lock(mutex_);
     ++counts_.calls;
     ++counts_.in_flight;
   }
   auto* const raw = call.get();
-  stub_->async()->Search(
-      &raw->context, &raw->request, &raw->reply,
-      [self = shared_from_this(), call = std::move(call), done = std::move(done)](const grpc::Status& status) {
-        call->status = FromGrpc(status);
-        self->Answered(call->status, 1000 * Seconds(steady_clock::now() - call->began), true);
-        done();
-      });
+  stub_->async()->Search(&raw->context, &raw->request, &raw->reply,
+                         [this, call = std::move(call), done = std::move(done)](const grpc::Status& status) {
+                           call->status = FromGrpc(status);
+                           Answered(call->status, 1000 * Seconds(steady_clock::now() - call->began), true);
+                           done();
+                           End(call->context);
+                         });
 }
 
 void LeafLink::Answered(const absl::Status& status, double milliseconds, bool search) {

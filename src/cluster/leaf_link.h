@@ -6,6 +6,7 @@
 
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -33,8 +34,8 @@ struct LeafDescription {
   const Release* Find(std::string_view release) const;
 };
 
-// Any thread. Lives until its last call has ended.
-class LeafLink : public std::enable_shared_from_this<LeafLink> {
+// Any thread, except that its last owner must not be a callback of its own.
+class LeafLink {
  public:
   using Time = std::chrono::steady_clock::time_point;
 
@@ -49,6 +50,10 @@ class LeafLink : public std::enable_shared_from_this<LeafLink> {
 
   // `address`: "host:port". `token`: empty where none is wanted.
   LeafLink(std::string address, std::string token);
+  // Cancels what is under way and waits until it has ended, so that no thread of the library outlives its users.
+  ~LeafLink();
+  LeafLink(const LeafLink&) = delete;
+  LeafLink& operator=(const LeafLink&) = delete;
 
   const std::string& address() const { return address_; }
 
@@ -86,15 +91,19 @@ class LeafLink : public std::enable_shared_from_this<LeafLink> {
   static constexpr size_t kRecent = 128;
 
   void Answered(const absl::Status& status, double milliseconds, bool search);
-  void Learn(double milliseconds, Time now);  // with mutex_ held
-  void Prepare(grpc::ClientContext& context) const;
+  void Described(std::shared_ptr<const LeafDescription> said);  // null: it did not answer
+  void Learn(double milliseconds, Time now);                    // with mutex_ held
+  void Begin(std::shared_ptr<grpc::ClientContext> context);
+  void End(const grpc::ClientContext& context);
   double Percentile95Locked(double unknown) const;
 
   const std::string address_;
   const std::string token_;
   const std::unique_ptr<v1::Leaf::Stub> stub_;
   mutable std::mutex mutex_;
+  std::condition_variable ended_;
   // All of the following are guarded by mutex_.
+  std::map<const grpc::ClientContext*, std::shared_ptr<grpc::ClientContext>> under_way_;
   std::shared_ptr<const LeafDescription> description_;
   uint64_t version_ = 0;
   bool probing_ = false;
