@@ -85,6 +85,16 @@ export function searchFile(file, what, signal) {
   return json('/v1/search', {method: 'POST', signal, body});
 }
 
+// Takes a file of the user into the collection; `words` are the fields of its pin.
+export function addFile(file, words, signal) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(words)) if (value) body.append(name, value);
+  body.append('image', file, file.name || 'picture');
+  return json('/v1/images', {method: 'POST', signal, body});
+}
+
+export const removeImage = (signature, signal) => json(`/v1/images/${signature}`, {method: 'DELETE', signal});
+
 // The duplicates of a file of the user.
 export function duplicatesOfFile(file, signal) {
   const body = new FormData();

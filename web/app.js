@@ -129,6 +129,15 @@ function lead(source) {
     notice('empty', 'The collection is empty', ['Add a folder of pictures:', code]));
 }
 
+// What is shown of the collection is asked for again when it is next shown.
+function collectionChanged() {
+  filterShown = null;
+  searchShown = '';
+  search.forget();
+  duplicates.clear();
+  readBoards();
+}
+
 const clearFilter = () => go({...route, text: '', board: '', show: ''});
 const goHome = () => go({...kHome, text: route.text, board: route.board});
 
@@ -153,13 +162,25 @@ search.onanswer = (answer, asked) => {
   history.replaceState({...history.state}, '', address(named));
   route = named;
   searchShown = Search.key(named);
-  panel.rename(named.signature);
+  panel.rename(named.signature, file);
 };
 
 panel.onregion = (region) => go({...route, region});
 panel.oncolor = (color) => go({...route, color});
 panel.ondetail = () => go({...route, show: route.signature});
 panel.onclose = goHome;
+panel.onadded = (answer) => {
+  toast(answer.searchable ? 'The picture is in the collection: every search finds it.' : `The picture is in the collection. ${answer.reason}`);
+  collectionChanged();
+  render(route, {y: scrollY});
+};
+detail.onremoved = (signature) => {
+  toast('The picture is out of the collection.');
+  collectionChanged();
+  const own = files.get(signature);
+  if (own && route.signature === signature) panel.rename(signature, own);
+  go(route.signature === signature && !own ? {...kHome, text: route.text, board: route.board} : {...route, show: ''}, {replace: true});
+};
 panel.onboard = detail.onboard = (board) => go({...kHome, board});
 browse.onopen = answers.onopen = (item) => go(searchRoute(item.signature));
 browse.ondetail = answers.ondetail = (item) => go({...route, show: item.signature});
@@ -219,7 +240,10 @@ history.scrollRestoration = 'manual';
 let resting = 0;
 addEventListener('scroll', () => { clearTimeout(resting); resting = setTimeout(remember, 150); }, {passive: true});
 addEventListener('popstate', (event) => { clearTimeout(resting); render(parse(location.search), event.state ?? {}); });
+function readBoards() {  // where this fails, the grid says what is wrong
+  fetchBoards().then((found) => boards.fill(found.boards)).catch(() => boards.fill([]));
+}
 const size = () => document.documentElement.style.setProperty('--bar', `${byId('bar').offsetHeight}px`);
 new ResizeObserver(size).observe(byId('bar'));
 render(parse(location.search), history.state);
-fetchBoards().then((found) => boards.fill(found.boards)).catch(() => boards.fill([]));  // the grid says what is wrong
+readBoards();

@@ -1,7 +1,8 @@
 // The detail view of one picture: its pixels, why it was found, its pins, its features, and the file's facts.
-// Callbacks: onsearch(signature), oncolor(color), onboard(board), onclose() when the user closes it.
+// Callbacks: onsearch(signature), oncolor(color), onboard(board), onremoved(signature), onclose() when the user closes it.
 
 import {colors, duplicates, image, pixelsAddress, thumbnailAddress} from './api.js';
+import {removing} from './change.js';
 import {paletteBar} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
 import {duplicatesOf} from './duplicates.js';
@@ -21,7 +22,7 @@ export class Detail {
   constructor(dialog, compare) {
     this.dialog = dialog;
     this.compare = compare;
-    this.onsearch = this.oncolor = this.onboard = this.onclose = () => {};
+    this.onsearch = this.oncolor = this.onboard = this.onremoved = this.onclose = () => {};
     this.signature = '';
     this.img = null;
     dialog.addEventListener('close', () => { this.#forget(); if (!this.quiet) this.onclose(); this.quiet = false; });
@@ -94,7 +95,8 @@ export class Detail {
           el('p', {class: 'muted'}, 'None computed yet.')),
         el('section', {}, el('h3', {}, 'File'), list([
           ['Size', `${count(found.width)} × ${count(found.height)} pixels`], ['Format', `${found.format.toUpperCase()}, ${bytes(found.bytes)}`],
-          ['First seen', found.epoch], ['Source', found.source], ['Signature', el('code', {}, found.signature)]]))));
+          ['First seen', found.epoch], ['Source', found.source], ['Signature', el('code', {}, found.signature)]]),
+          removing(found.signature, () => this.onremoved(found.signature)))));
     body.querySelector('.primary').focus({focusVisible: false});
   }
 

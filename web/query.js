@@ -1,7 +1,8 @@
 // The panel of the query picture: the picture with its region, what is known of it, and what can be done with it.
-// Callbacks: onregion(region or null), oncolor(color or ''), ondetail(), onclose(), onboard(board).
+// Callbacks: onregion(region or null), oncolor(color or ''), ondetail(), onclose(), onboard(board), onadded(answer).
 
 import {duplicates, duplicatesOfFile, image, thumbnailAddress} from './api.js';
+import {adding} from './change.js';
 import {ColorTool} from './color.js';
 import {el, foreignLink, icon} from './dom.js';
 import {duplicatesOf} from './duplicates.js';
@@ -14,7 +15,7 @@ export class QueryPanel {
   constructor(host, compare) {
     this.host = host;
     this.compare = compare;
-    this.onregion = this.oncolor = this.ondetail = this.onclose = this.onboard = () => {};
+    this.onregion = this.oncolor = this.ondetail = this.onclose = this.onboard = this.onadded = () => {};
     this.key = '';
     this.blob = '';
     this.img = el('img', {alt: 'Query picture', draggable: 'false'});
@@ -69,7 +70,7 @@ export class QueryPanel {
       this.stage.style.aspectRatio = '';
       this.asking?.abort();
       this.#twins(signature, file);
-      if (signature) this.#ask(key, signature, Boolean(file));
+      if (signature) this.#ask(key, signature, file);
     }
     this.detailButton.hidden = Boolean(file);
     this.#region(region);
@@ -93,9 +94,9 @@ export class QueryPanel {
   }
 
   // The file that is shown has got a name: asks whether the collection knows it.
-  rename(signature) {
+  rename(signature, file) {
     this.key = signature;
-    this.#ask(signature, signature, true);
+    this.#ask(signature, signature, file);
   }
 
   toggleRegion() { if (this.tool.region) this.tool.clear(); else this.tool.start(); }
@@ -127,7 +128,7 @@ export class QueryPanel {
     this.hint.textContent = region ? `Searching a part of ${region.width} × ${region.height} pixels.` : 'Drag on the picture to search for a part of it.';
   }
 
-  async #ask(key, signature, isFile) {
+  async #ask(key, signature, file) {
     this.asking = new AbortController();
     try {
       const found = await image(signature, this.asking.signal);
@@ -136,12 +137,19 @@ export class QueryPanel {
       this.detailButton.hidden = false;
       const pin = found.pins[0];
       this.facts.replaceChildren(...[
-        isFile && el('p', {class: 'muted'}, 'The collection has this very picture.'),
+        file && el('p', {class: 'muted'}, 'The collection has this very picture.'),
         pin?.description && el('p', {class: 'said'}, pin.description),
         el('p', {class: 'muted'}, `${found.width} × ${found.height} · ${plural(found.pins.length, 'pin')}`),
         pin?.board && el('button', {type: 'button', class: 'chip', onclick: () => this.onboard(pin.board)}, pin.board_title || pin.board),
         pin?.link && el('p', {}, foreignLink(pin.link)),
       ].filter(Boolean));
-    } catch { /* a file that is not in the collection has no facts; other errors show with the search */ }
+    } catch (error) {  // a file that is not in the collection has no facts; other errors show with the search
+      if (key !== this.key || !file || error.status !== 404) return;
+      this.facts.replaceChildren(adding(file, (answer) => {
+        if (key !== this.key) return;
+        this.#ask(key, signature, file);
+        this.onadded(answer);
+      }));
+    }
   }
 }

@@ -32,6 +32,9 @@ export class Search {
     if (this.kept.size > kKept) this.kept.delete(this.kept.keys().next().value);
   }
 
+  // Drops the answers that are kept: the collection has changed.
+  forget() { this.kept.clear(); }
+
   // `file` where the picture is the user's own. Resolves when shown; never rejects.
   async run(route, file, {k = kFirst, tried = 0, all = false} = {}) {
     this.stop();

@@ -172,6 +172,49 @@ describe('the page', {concurrency: 3}, () => {
     await page.waitForSelector('#answer-grid .tile');
   }));
 
+  test('a file of the user is taken into the collection, found by all, and taken out again', () => withPage(async (page, base) => {
+    const {total} = await api(base, '/v1/images?limit=1');
+    await page.setInputFiles('#file', {name: 'new.png', mimeType: 'image/png', buffer: discs(200, 310, 220)});
+    await page.waitForURL(/signature=/);
+    const signature = new URL(page.url()).searchParams.get('signature');
+    assert.equal((await fetch(`${base}/v1/images/${signature}`)).status, 404);
+    await page.locator('.change .add').click();
+    await page.locator('.change-form input[name=description]').fill('<b>a disc</b> of mine');
+    await page.locator('.change-form input[name=board]').fill('of mine');
+    await Promise.all([page.waitForResponse((answer) => answer.request().method() === 'POST' && answer.url().endsWith('/v1/images')), page.locator('.change-form .primary').click()]);
+    await page.getByText('The collection has this very picture.').waitFor();
+    await page.waitForFunction((mine) => document.querySelector('#answer-grid .tile[data-index="0"]')?.dataset.signature === mine, signature);
+    const known = await api(base, `/v1/images/${signature}`);
+    assert.equal(known.pins[0].description, '<b>a disc</b> of mine');
+    assert.equal(known.pins[0].board, 'of mine');
+
+    await page.goto(`${base}/?signature=${signature}&show=${signature}`);
+    await answered(page);
+    await page.locator('#detail .remove').click();
+    await page.keyboard.press('Escape');  // nothing is lost by closing
+    await page.goto(`${base}/?signature=${signature}&show=${signature}`);
+    await page.locator('#detail .remove').click();
+    await page.locator('#detail .never').click();
+    assert.equal((await fetch(`${base}/v1/images/${signature}`)).status, 200);
+    await page.locator('#detail .remove').click();
+    await page.locator('#detail .change-form .primary').click();
+    await page.waitForURL((address) => !address.search);
+    await page.waitForSelector('.tile');
+    assert.equal((await fetch(`${base}/v1/images/${signature}`)).status, 404);
+    assert.equal((await api(base, '/v1/images?limit=1')).total, total);
+  }));
+
+  test('a server that takes no pictures in says so beside the button', () => withPage(async (page) => {
+    await page.route('**/v1/images', (route) => (route.request().method() === 'POST' ?
+        route.fulfill({status: 409, contentType: 'application/json', body: JSON.stringify({error: {code: 'failed_precondition', message: 'Another process takes pictures in.'}})}) : route.continue()));
+    await page.setInputFiles('#file', {name: 'new.png', mimeType: 'image/png', buffer: discs(201, 310, 220)});
+    await page.waitForURL(/signature=/);
+    await page.locator('.change .add').click();
+    await page.locator('.change-form .primary').click();
+    assert.equal(await page.locator('.change .trouble').textContent(), 'Another process takes pictures in.');
+    assert.equal(await page.locator('.change-form .primary').isEnabled(), true);
+  }));
+
   test('words and boards narrow the collection and the results', () => withPage(async (page, base) => {
     const {boards} = await api(base, '/v1/boards');
     assert.ok(boards.length > 1, 'the collection needs two boards');
@@ -251,7 +294,7 @@ describe('the page', {concurrency: 3}, () => {
     await page.goto(`${base}/?show=${mock.collection.items[1].signature}`);
     const link = page.locator('#detail a.foreign').first();
     assert.match(await link.getAttribute('rel'), /noopener/);
-    await page.locator('#detail .primary').click();
+    await page.getByRole('button', {name: 'Search like this'}).click();
     await page.waitForURL(`**/?signature=${mock.collection.items[1].signature}`);
   }, {onMock: true}));
 
