@@ -17,14 +17,15 @@ const facts = (rows) => el('dl', {class: 'facts-list'}, ...rows.map(([name, valu
 function figures(found) {
   const done = found.cells.filter((cell) => cell.state === 'done').length;
   return [[count(found.images), found.images === 1 ? 'picture' : 'pictures'],
-          [found.release ? count(found.release.images) : '–', 'in the index'],
+          [found.release ? count(found.release.images + (found.young?.images ?? 0)) : '–', 'in the index'],
           [`${count(done)} / ${count(found.cells.length)}`, 'cells done'],
           [count(found.quarantined_images), 'not readable']].map(([value, name]) => el('div', {}, el('b', {}, value), el('span', {}, name)));
 }
 
 function release(found) {
   if (!found.release) return [el('p', {class: 'muted'}, 'No index is built yet, so nothing can be searched.')];
-  return [facts([['Name', found.release.name], ['Built', found.release.created], ['Features', found.release.features.join(', ')], ['Program', found.version]])];
+  return [facts([['Name', found.release.name], ['Built', found.release.created], ['Features', found.release.features.join(', ')],
+    ...(found.young?.images ? [['New beside it', plural(found.young.images, 'picture')]] : []), ['Program', found.version]])];
 }
 
 // One line for each worker that lives, with the chunk in its hands; a lease without a living worker is one too.
@@ -70,8 +71,8 @@ function sections() {
   const parts = [el('div', {class: 'figures'}), el('div'), el('div'), el('div', {class: 'work'}), el('div')];
   const grid = coverage();
   const updates = [
-    part(parts[0], (found) => [found.images, found.release?.images, found.cells.map((cell) => cell.state), found.quarantined_images], figures),
-    part(parts[1], (found) => [found.release, found.version], release),
+    part(parts[0], (found) => [found.images, found.release?.images, found.young?.images, found.cells.map((cell) => cell.state), found.quarantined_images], figures),
+    part(parts[1], (found) => [found.release, found.young, found.version], release),
     part(parts[3], (found) => [found.queue.waiting, found.queue.leased, found.tasks, found.workers], work),
     part(parts[4], (found) => found.quarantined, unreadable),
   ];

@@ -15,12 +15,19 @@
 
 namespace likeness {
 
+// Pictures that a server has taken in and searches beside its release (docs/online.md).
+struct YoungPictures {
+  uint64_t images = 0;    // that are found
+  uint64_t segments = 0;  // in which they lie
+};
+
 struct CollectionStatus {
   CatalogCounts counts;
   std::vector<Quarantined> quarantined;  // at most kMaxQuarantined, by source
   std::vector<Cell> cells;               // of the current features, and of others that the release serves
   std::optional<Release> release;        // that is current; none before the first
   std::optional<uint64_t> token_files;   // of its shards; nothing where it has no feature for them
+  std::optional<YoungPictures> young;    // of the server that is asked; nothing where none is
   uint64_t part_images = 0;              // images in a part of a cell, at most
   QueueStats queue;
   std::vector<TaskInFlight> tasks;  // at most kMaxTasksShown, oldest first

@@ -150,7 +150,7 @@ ApiResponse Api::GetMetrics(const Call& call) {
   return {200,
           "text/plain; version=0.0.4; charset=utf-8",
           {},
-          metrics_.Text(backend_.ReleaseImages()) + backend_.SearcherMetrics()};
+          metrics_.Text(backend_.Served()) + backend_.SearcherMetrics()};
 }
 
 ApiResponse Api::GetPage(const Call& call) { return AssetResponse(call, "index.html"); }

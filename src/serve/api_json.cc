@@ -191,6 +191,8 @@ Json StatusJson(const CollectionStatus& status) {
                {"images", status.release->images()},
                {"features", std::move(features)}};
   }
+  Json young = nullptr;
+  if (status.young) young = {{"images", status.young->images}, {"segments", status.young->segments}};
   return {{"version", LIKENESS_VERSION},
           {"images", status.counts.images},
           {"pins", status.counts.pins},
@@ -201,7 +203,8 @@ Json StatusJson(const CollectionStatus& status) {
           {"queue", QueueJson(status)},
           {"tasks", TasksJson(status.tasks)},
           {"workers", WorkersJson(status.workers)},
-          {"release", std::move(release)}};
+          {"release", std::move(release)},
+          {"young", std::move(young)}};
 }
 
 Json ErrorJson(const absl::Status& status) {

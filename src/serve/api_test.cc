@@ -443,6 +443,8 @@ TEST_F(ApiTest, MetricsCountByRoute) {
   EXPECT_THAT(text, HasSubstr(R"(likeness_http_requests_total{path="other",status="404"} 1)"));
   EXPECT_THAT(text, HasSubstr(R"(likeness_search_stage_seconds_count{stage="feature"} 1)"));
   EXPECT_THAT(text, HasSubstr("likeness_release_images 1"));
+  EXPECT_THAT(text, HasSubstr("likeness_young_images 3"));
+  EXPECT_THAT(text, HasSubstr("likeness_young_segments 2"));
   EXPECT_THAT(text, testing::Not(HasSubstr("no/such")));
 }
 

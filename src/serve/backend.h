@@ -16,6 +16,11 @@
 
 namespace likeness {
 
+struct ServedPictures {
+  uint64_t release = 0;  // of the release, without removed ones; 0 before the first
+  YoungPictures young;
+};
+
 // Any thread. Errors are those of SearchService, DuplicateService, Catalog and Home.
 class Backend {
  public:
@@ -33,7 +38,7 @@ class Backend {
   virtual absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) = 0;
   virtual absl::StatusOr<std::vector<Board>> Boards() = 0;
   virtual absl::StatusOr<CollectionStatus> Status() = 0;
-  virtual uint64_t ReleaseImages() = 0;  // 0 before the first release
+  virtual ServedPictures Served() = 0;
   // What those who search for it count, in the text format of Prometheus.
   virtual std::string SearcherMetrics() { return {}; }
   // The original bytes.

@@ -155,6 +155,7 @@ class FakeBackend final : public Backend {
     status.cells.push_back({feature, {day, 1}, 1000, false, 2});
     status.cells.push_back({feature, {day, 2}, 1000, false, 0});
     status.cells.push_back({feature, {day, 3}, 1000, false, 0});
+    status.young = YoungPictures{3, 2};
     status.part_images = 512;
     status.queue.waiting = 4;
     status.queue.leased = 1;
@@ -169,7 +170,7 @@ class FakeBackend final : public Backend {
     status.workers.push_back(worker);
     return status;
   }
-  uint64_t ReleaseImages() override { return images_.size(); }
+  ServedPictures Served() override { return {images_.size(), {3, 2}}; }
   absl::StatusOr<std::string> Read(const ImageRecord& image) override {
     if (!failure_.ok()) return failure_;
     return images_.at(image.signature).bytes;

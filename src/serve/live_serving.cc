@@ -282,7 +282,7 @@ std::vector<Signature> LiveServing::Lacking(const Serving& release) const {
   return {lacking.begin(), lacking.end()};
 }
 
-LiveServing::YoungState LiveServing::young() const {
+YoungPictures LiveServing::young() const {
   const std::shared_ptr<const Serving> now = serving();
   const std::lock_guard lock(change_);
   return {young_.images(), now == nullptr ? 0 : now->snapshot->young()};

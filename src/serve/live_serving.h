@@ -10,6 +10,7 @@
 
 #include "base/status.h"
 #include "catalog/catalog.h"
+#include "pipeline/collection_status.h"
 #include "pipeline/home.h"
 #include "serve/serving.h"
 #include "serve/young_set.h"
@@ -48,11 +49,7 @@ class LiveServing {
   // Young pictures that `release` neither has nor could search, for it compares by another feature.
   std::vector<Signature> Lacking(const Serving& release) const;
 
-  struct YoungState {
-    uint64_t images = 0;    // that are found
-    uint64_t segments = 0;  // in which they lie
-  };
-  YoungState young() const;
+  YoungPictures young() const;
 
  private:
   absl::Status FollowHiddenLocked();

@@ -9,6 +9,8 @@
 
 #include <fstream>
 
+#include "serve/backend.h"
+
 namespace likeness {
 namespace {
 
@@ -57,6 +59,16 @@ struct Metrics::State {
                                   .Help("Images in the release that is served.")
                                   .Register(registry)
                                   .Add({});
+  prometheus::Gauge& young_images = prometheus::BuildGauge()
+                                        .Name("likeness_young_images")
+                                        .Help("New images that are searched beside the release.")
+                                        .Register(registry)
+                                        .Add({});
+  prometheus::Gauge& young_segments = prometheus::BuildGauge()
+                                          .Name("likeness_young_segments")
+                                          .Help("Segments in memory in which new images lie.")
+                                          .Register(registry)
+                                          .Add({});
   prometheus::Gauge& memory = prometheus::BuildGauge()
                                   .Name("process_resident_memory_bytes")
                                   .Help("Resident memory of the process.")
@@ -98,8 +110,10 @@ void Metrics::Thumbnail(ThumbnailFrom from) {
   }
 }
 
-std::string Metrics::Text(uint64_t release_images) {
-  state_->images.Set(static_cast<double>(release_images));
+std::string Metrics::Text(const ServedPictures& served) {
+  state_->images.Set(static_cast<double>(served.release));
+  state_->young_images.Set(static_cast<double>(served.young.images));
+  state_->young_segments.Set(static_cast<double>(served.young.segments));
   state_->memory.Set(ResidentBytes());
   return prometheus::TextSerializer().Serialize(state_->registry.Collect());
 }

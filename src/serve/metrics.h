@@ -8,6 +8,8 @@
 
 namespace likeness {
 
+struct ServedPictures;
+
 enum class ThumbnailFrom { kMemory, kFolder, kMade };
 
 // Any thread. Times are seconds, as is the custom of that format.
@@ -25,8 +27,8 @@ class Metrics {
   void Refused(std::string_view what);
   void Thumbnail(ThumbnailFrom from);
 
-  // All of it. `release_images`: in the release that is served.
-  std::string Text(uint64_t release_images);
+  // All of it, with what is served now.
+  std::string Text(const ServedPictures& served);
 
  private:
   struct State;

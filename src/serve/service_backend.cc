@@ -44,11 +44,16 @@ absl::StatusOr<DuplicateClusterPage> ServiceBackend::DuplicateClusters(uint64_t 
 
 absl::StatusOr<std::vector<Board>> ServiceBackend::Boards() { return service_.home().catalog().Boards(); }
 
-absl::StatusOr<CollectionStatus> ServiceBackend::Status() { return ReadCollectionStatus(service_.home()); }
+absl::StatusOr<CollectionStatus> ServiceBackend::Status() {
+  LIKENESS_ASSIGN_OR_RETURN(CollectionStatus status, ReadCollectionStatus(service_.home()));
+  status.young = service_.live().young();
+  return status;
+}
 
-uint64_t ServiceBackend::ReleaseImages() {
+ServedPictures ServiceBackend::Served() {
   const std::shared_ptr<const Serving> serving = service_.serving();
-  return serving == nullptr ? 0 : serving->visible;
+  const YoungPictures young = service_.live().young();
+  return {serving == nullptr ? 0 : serving->visible - young.images, young};
 }
 
 absl::StatusOr<std::string> ServiceBackend::Read(const ImageRecord& image) { return service_.home().ReadImage(image); }

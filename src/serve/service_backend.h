@@ -21,7 +21,7 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<DuplicateClusterPage> DuplicateClusters(uint64_t offset, size_t limit) override;
   absl::StatusOr<std::vector<Board>> Boards() override;
   absl::StatusOr<CollectionStatus> Status() override;
-  uint64_t ReleaseImages() override;
+  ServedPictures Served() override;
   std::string SearcherMetrics() override { return service_.searcher().MetricsText(); }
   absl::StatusOr<std::string> Read(const ImageRecord& image) override;
   absl::StatusOr<AddedPicture> Add(const NewPicture& picture, Deadline deadline) override;

@@ -187,7 +187,7 @@ function status(collection) {
     queue: {waiting: 2, leased: 1, oldest_seconds: 3.5, chunks_per_second: 0.2},
     tasks: [{chunk: '0123456789ab/2025-06-01/00000/64-128', worker: 'mock.1.0', attempt: 2, lease_seconds_left: 41.5}],
     workers: [{name: 'mock.1.0', host: 'mock', started: '2025-06-02T00:00:00Z', last_seen: '2025-06-02T00:01:00Z', chunk: '0123456789ab/2025-06-01/00000/64-128', images: 64, images_per_second: 12.5}],
-    release: {name: 'mock', created: '2025-06-02T00:00:00Z', images: n, features: [kFeature]},
+    release: {name: 'mock', created: '2025-06-02T00:00:00Z', images: n, features: [kFeature]}, young: {images: 0, segments: 0},
   };
 }
 
