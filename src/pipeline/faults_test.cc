@@ -13,6 +13,7 @@
 #include "pipeline/add.h"
 #include "pipeline/engines.h"
 #include "pipeline/fingerprint.h"
+#include "support/fixed_clock.h"
 #include "support/odd_files.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
@@ -23,15 +24,6 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int kPictures = 8;
-
-class FixedClock final : public Clock {
- public:
-  explicit FixedClock(const char* day) : time_(Epoch::Parse(day)->day()) {}
-  std::chrono::system_clock::time_point Now() const override { return time_; }
-
- private:
-  std::chrono::system_clock::time_point time_;
-};
 
 // Owns the store that it passes calls on to.
 class Faulty final : public ObjectStore {

@@ -13,6 +13,7 @@
 #include "pipeline/collection_status.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/open_snapshot.h"
+#include "support/fixed_clock.h"
 #include "support/odd_files.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
@@ -22,16 +23,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::SizeIs;
-
-// A clock that stands where it is put.
-class FixedClock final : public Clock {
- public:
-  explicit FixedClock(const char* day) : time_(Epoch::Parse(day)->day()) {}
-  std::chrono::system_clock::time_point Now() const override { return time_; }
-
- private:
-  std::chrono::system_clock::time_point time_;
-};
 
 class PipelineTest : public testing::Test {
  protected:

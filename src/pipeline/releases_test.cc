@@ -16,6 +16,7 @@
 #include "pipeline/open_snapshot.h"
 #include "pipeline/parts.h"
 #include "store/object_keys.h"
+#include "support/fixed_clock.h"
 #include "support/odd_files.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
@@ -26,16 +27,6 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-// A clock that stands where it is put.
-class FixedClock final : public Clock {
- public:
-  explicit FixedClock(const char* day) : time_(Epoch::Parse(day)->day()) {}
-  std::chrono::system_clock::time_point Now() const override { return time_; }
-
- private:
-  std::chrono::system_clock::time_point time_;
-};
 
 class ReleasesTest : public testing::Test {
  protected:

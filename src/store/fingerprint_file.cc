@@ -9,13 +9,13 @@
 #include <rocksdb/table_properties.h>
 
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <exception>
 #include <optional>
 
 #include "base/bytes.h"
 #include "store/fingerprint_codec.h"
+#include "store/shard_metadata.h"
 #include "store/sst_identity.h"
 
 namespace likeness {
@@ -102,13 +102,6 @@ rocksdb::Options SstOptions() {
 
 rocksdb::Slice KeyOf(const Signature& signature) {
   return {reinterpret_cast<const char*>(signature.bytes.data()), signature.bytes.size()};
-}
-
-std::optional<uint32_t> ParseNumber(const std::string& text) {
-  uint32_t value = 0;
-  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc() || std::to_string(value) != text) return std::nullopt;
-  return value;
 }
 
 }  // namespace

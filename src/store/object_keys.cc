@@ -21,7 +21,7 @@ std::vector<std::string_view> Split(std::string_view key) {
   }
 }
 
-std::optional<uint32_t> ParseNumber(std::string_view digits) {
+std::optional<uint32_t> ParseDigits(std::string_view digits) {
   uint32_t value = 0;
   const auto [stop, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
@@ -30,7 +30,7 @@ std::optional<uint32_t> ParseNumber(std::string_view digits) {
 
 std::optional<ShardId> ParseShard(std::string_view date, std::string_view number) {
   const std::optional<Epoch> epoch = Epoch::Parse(date);
-  const std::optional<uint32_t> shard = ParseNumber(number);
+  const std::optional<uint32_t> shard = ParseDigits(number);
   if (!epoch || !shard) return std::nullopt;
   return ShardId{*epoch, *shard};
 }
@@ -69,7 +69,7 @@ std::optional<ObjectKey> Guess(std::string_view text) {
     key.kind = dot == std::string_view::npos ? Kind::kFeatureShard : Kind::kFeaturePart;
     if (!feature(1) || !shard(3, parts[4].substr(0, dot))) return std::nullopt;
     if (key.kind == Kind::kFeaturePart) {
-      const std::optional<uint32_t> part = ParseNumber(parts[4].substr(dot + kPart.size()));
+      const std::optional<uint32_t> part = ParseDigits(parts[4].substr(dot + kPart.size()));
       if (!part) return std::nullopt;
       key.part = *part;
     }

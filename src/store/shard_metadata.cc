@@ -2,21 +2,15 @@
 
 #include <algorithm>
 #include <charconv>
-#include <optional>
-#include <string>
 
 namespace likeness {
-namespace {
 
-// A decimal number without sign or leading zeros.
 std::optional<uint32_t> ParseNumber(const std::string& text) {
   uint32_t value = 0;
   const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || std::to_string(value) != text) return std::nullopt;
   return value;
 }
-
-}  // namespace
 
 SafetensorsMetadata FormatShardMetadata(std::string_view format, int version, const ShardId& shard) {
   return {{"format", std::string(format)},

@@ -1,7 +1,9 @@
 // What feature shards and epoch lists have in common: which shard they are of, and their signatures.
 #pragma once
 
+#include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/status.h"
@@ -10,6 +12,9 @@
 #include "types/signature.h"
 
 namespace likeness {
+
+// A decimal number without sign or leading zeros, as metadata has them.
+std::optional<uint32_t> ParseNumber(const std::string& text);
 
 // `format`, `format_version`, `epoch` and `shard`.
 SafetensorsMetadata FormatShardMetadata(std::string_view format, int version, const ShardId& shard);

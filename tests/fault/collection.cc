@@ -20,17 +20,13 @@
 #include "pipeline/add.h"
 #include "pipeline/features.h"
 #include "pipeline/fingerprint.h"
+#include "tests/support/fixed_clock.h"
 #include "tests/support/tiny_model.h"
 
 namespace likeness {
 namespace {
 
 using std::chrono::milliseconds;
-
-class FixedClock final : public Clock {
- public:
-  std::chrono::system_clock::time_point Now() const override { return Epoch::Parse("2026-11-22")->day(); }
-};
 
 // Whether the worker holds a chunk now.
 bool Holds(Home& home, const Process& worker) {
@@ -132,7 +128,7 @@ std::unique_ptr<Home> MakeCollection(const std::filesystem::path& path,
   }
   std::stringstream lines;
   for (const auto& picture : pictures) lines << picture.string() << "\n";
-  const auto added = AddLines(**home, lines, path, {.threads = 2}, {}, FixedClock());
+  const auto added = AddLines(**home, lines, path, {.threads = 2}, {}, FixedClock("2026-11-22"));
   EXPECT_TRUE(added.ok()) << added.status();
   return *std::move(home);
 }
