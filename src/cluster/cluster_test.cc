@@ -16,6 +16,7 @@
 #include "cluster/routing.h"
 #include "cluster/test_collection.h"
 #include "cluster/wire.h"
+#include "support/test_seed.h"
 
 namespace likeness {
 namespace {
@@ -25,11 +26,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-uint64_t TestSeed() {
-  const char* text = std::getenv("LIKENESS_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261122;
-}
 
 // All that an answer says, as bytes.
 std::string BytesOf(const LeafAnswer& answer) {

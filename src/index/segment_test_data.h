@@ -8,14 +8,10 @@
 
 #include "base/random.h"
 #include "index/segment_writer.h"
+#include "support/test_seed.h"
 #include "types/fingerprint.h"
 
 namespace likeness {
-
-inline uint64_t TestSeed() {
-  const char* text = std::getenv("LIKENESS_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261122;
-}
 
 inline Signature RandomSignature(Random& random) {
   Signature signature;

@@ -1,5 +1,4 @@
-// The scan for many queries at every level that this processor has, against one scan for each. The seed of the random
-// cases is printed with a failure and can be set with LIKENESS_TEST_SEED.
+// The scan for many queries at every level that this processor has, against one scan for each.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,30 +10,14 @@
 #include "base/random.h"
 #include "kernel/cpu.h"
 #include "kernel/hamming.h"
+#include "support/at_level.h"
 
 namespace likeness {
 namespace {
 
-uint64_t Seed() {
-  const char* text = std::getenv("LIKENESS_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261123;
-}
+class HammingBatch : public AtLevel {};
 
-class HammingBatch : public testing::TestWithParam<CpuLevel> {
- protected:
-  ForceCpuLevelForTest force_{GetParam()};
-  Random random_{Seed()};
-  testing::ScopedTrace trace_{__FILE__, __LINE__, "LIKENESS_TEST_SEED=" + std::to_string(Seed())};
-
-  std::vector<uint64_t> Words(size_t n) {
-    std::vector<uint64_t> words(n);
-    for (uint64_t& word : words) word = random_();
-    return words;
-  }
-};
-
-INSTANTIATE_TEST_SUITE_P(Cpu, HammingBatch, testing::ValuesIn(AvailableCpuLevels().begin(), AvailableCpuLevels().end()),
-                         [](const auto& info) { return std::string(CpuLevelName(info.param)); });
+LIKENESS_AT_EVERY_LEVEL(HammingBatch);
 
 // What each query finds by itself, by the plain loops.
 std::vector<std::vector<uint64_t>> OneByOne(CodeRows codes, CodeRows queries, const HammingRange& range,

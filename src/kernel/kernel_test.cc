@@ -1,11 +1,9 @@
-// Every kernel at every level that this processor has, against a plain loop written here, to the bit. The seed of the
-// random cases is printed with a failure and can be set with LIKENESS_TEST_SEED.
+// Every kernel at every level that this processor has, against a plain loop written here, to the bit.
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <cstdlib>
 #include <limits>
 #include <vector>
 
@@ -16,27 +14,14 @@
 #include "kernel/half.h"
 #include "kernel/hamming.h"
 #include "kernel/top_k.h"
+#include "support/at_level.h"
 
 namespace likeness {
 namespace {
 
-uint64_t Seed() {
-  const char* text = std::getenv("LIKENESS_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261122;
-}
-
-// Runs the test once for each level.
-class AtLevel : public testing::TestWithParam<CpuLevel> {
+// With the values that kernels take.
+class Kernel : public AtLevel {
  protected:
-  ForceCpuLevelForTest force_{GetParam()};
-  Random random_{Seed()};
-  testing::ScopedTrace trace_{__FILE__, __LINE__, "LIKENESS_TEST_SEED=" + std::to_string(Seed())};
-
-  std::vector<uint64_t> Words(size_t n) {
-    std::vector<uint64_t> words(n);
-    for (uint64_t& word : words) word = random_();
-    return words;
-  }
   std::vector<int8_t> Bytes(size_t n) {
     std::vector<int8_t> bytes(n);
     for (int8_t& byte : bytes) byte = static_cast<int8_t>(random_());
@@ -49,8 +34,7 @@ class AtLevel : public testing::TestWithParam<CpuLevel> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Cpu, AtLevel, testing::ValuesIn(AvailableCpuLevels().begin(), AvailableCpuLevels().end()),
-                         [](const auto& info) { return std::string(CpuLevelName(info.param)); });
+LIKENESS_AT_EVERY_LEVEL(Kernel);
 
 uint32_t PlainDistance(const uint64_t* a, const uint64_t* b, size_t words) {
   uint32_t bits = 0;
@@ -58,7 +42,7 @@ uint32_t PlainDistance(const uint64_t* a, const uint64_t* b, size_t words) {
   return bits;
 }
 
-TEST_P(AtLevel, DistancesOfAllLengthsAndTails) {
+TEST_P(Kernel, DistancesOfAllLengthsAndTails) {
   for (size_t words = 1; words <= kMaxCodeWords; ++words) {
     for (const size_t rows : {0, 1, 3, 7, 8, 9, 21}) {
       const std::vector<uint64_t> codes = Words(rows * words), query = Words(words);
@@ -71,7 +55,7 @@ TEST_P(AtLevel, DistancesOfAllLengthsAndTails) {
   }
 }
 
-TEST_P(AtLevel, DistanceReachesBothEnds) {
+TEST_P(Kernel, DistanceReachesBothEnds) {
   for (const size_t words : {1, 4, 20, 64}) {
     const std::vector<uint64_t> ones(8 * words, ~uint64_t{0}), query(words, 0);
     std::vector<uint16_t> distances(8);
@@ -96,7 +80,7 @@ std::vector<uint64_t> PlainNearest(const std::vector<uint64_t>& codes, const std
   return keys;
 }
 
-TEST_P(AtLevel, NearestIsTheSortedListCutOff) {
+TEST_P(Kernel, NearestIsTheSortedListCutOff) {
   for (int round = 0; round < 150; ++round) {
     const size_t words = std::vector<size_t>{1, 2, 3, 4, 5, 8, 16, 20, 64}[random_.Below(9)];
     const size_t rows = random_.Below(1500);
@@ -118,7 +102,7 @@ TEST_P(AtLevel, NearestIsTheSortedListCutOff) {
   }
 }
 
-TEST_P(AtLevel, NearestInPiecesOfAnyOrderIsNearestAtOnce) {
+TEST_P(Kernel, NearestInPiecesOfAnyOrderIsNearestAtOnce) {
   constexpr size_t kWords = 4, kRows = 3000;
   std::vector<uint64_t> codes(kRows * kWords);
   for (uint64_t& word : codes) word = random_() & 0x11;  // many ties
@@ -133,14 +117,14 @@ TEST_P(AtLevel, NearestInPiecesOfAnyOrderIsNearestAtOnce) {
   EXPECT_EQ(whole.TakeSorted(), backwards.TakeSorted());
 }
 
-TEST_P(AtLevel, NearestWithinADistance) {
+TEST_P(Kernel, NearestWithinADistance) {
   const std::vector<uint64_t> codes{0b0, 0b1, 0b11, 0b111, 0b1}, query{0};
   TopK best(10, RankedKey(2, 0));
   HammingNearest({codes, 1}, query, {}, best);
   EXPECT_EQ(best.TakeSorted(), (std::vector<uint64_t>{RankedKey(0, 0), RankedKey(1, 1), RankedKey(1, 4)}));
 }
 
-TEST_P(AtLevel, DotInt8IsExact) {
+TEST_P(Kernel, DotInt8IsExact) {
   for (size_t n = 0; n < 400; ++n) {
     const std::vector<int8_t> a = Bytes(n), b = Bytes(n);
     int64_t sum = 0;
@@ -153,7 +137,7 @@ TEST_P(AtLevel, DotInt8IsExact) {
   EXPECT_EQ(DotInt8(high, low), -16256 * static_cast<int32_t>(kMaxInt8Dimension));
 }
 
-TEST_P(AtLevel, DotFloatHasTheBitsOfTheScalarTwin) {
+TEST_P(Kernel, DotFloatHasTheBitsOfTheScalarTwin) {
   for (size_t n = 0; n < 300; ++n) {
     std::vector<float> a = Floats(n), b = Floats(n);
     if (n > 10) a[n / 2] = -1e-30f, b[n / 2] = 1e-30f;  // underflows
@@ -166,7 +150,7 @@ TEST_P(AtLevel, DotFloatHasTheBitsOfTheScalarTwin) {
   }
 }
 
-TEST_P(AtLevel, MatVecIsADotForEachRow) {
+TEST_P(Kernel, MatVecIsADotForEachRow) {
   for (const size_t columns : {1, 63, 64, 65, 200, 1280}) {
     const size_t rows = 1 + random_.Below(9);
     const std::vector<float> matrix = Floats(rows * columns), x = Floats(columns);
@@ -187,7 +171,7 @@ double ValueOfHalf(uint16_t half) {
   return (half & 0x8000) != 0 ? -magnitude : magnitude;
 }
 
-TEST_P(AtLevel, EveryHalfBecomesItsFloatAndComesBack) {
+TEST_P(Kernel, EveryHalfBecomesItsFloatAndComesBack) {
   std::vector<uint16_t> halves(65536), back(65536);
   for (size_t i = 0; i < halves.size(); ++i) halves[i] = static_cast<uint16_t>(i);
   std::vector<float> floats(65536);
@@ -207,7 +191,7 @@ TEST_P(AtLevel, EveryHalfBecomesItsFloatAndComesBack) {
   }
 }
 
-TEST_P(AtLevel, FloatRoundsToTheNearestHalfTiesToEven) {
+TEST_P(Kernel, FloatRoundsToTheNearestHalfTiesToEven) {
   std::vector<float> floats{0x1.ffdffep15f,  // the last float below half way from 65504 to 65536
                             0x1.ffep15f,     // half way: even is infinity
                             0x1p-25f,        // half of the smallest half: even is zero
@@ -240,7 +224,7 @@ TEST_P(AtLevel, FloatRoundsToTheNearestHalfTiesToEven) {
   }
 }
 
-TEST_P(AtLevel, HalfTails) {
+TEST_P(Kernel, HalfTails) {
   for (size_t n = 0; n < 40; ++n) {
     std::vector<uint16_t> halves(n + 1, 0x3C00);
     std::vector<float> floats(n + 1, 7.0f);
@@ -255,7 +239,7 @@ TEST_P(AtLevel, HalfTails) {
 }
 
 TEST(TopK, KeepsTheSmallestWhateverTheOrder) {
-  Random random(Seed());
+  Random random(TestSeed());
   for (size_t k = 0; k < 20; ++k) {
     std::vector<uint64_t> keys(200);
     for (uint64_t& key : keys) key = random();
@@ -291,7 +275,7 @@ TEST(CpuLevel, ForcingIsUndoneAndScalarIsAlwaysThere) {
   EXPECT_EQ(CpuLevelName(CpuLevel::kAvx512), "avx512");
 }
 
-TEST_P(AtLevel, RowsOfBytesWithinADistance) {
+TEST_P(Kernel, RowsOfBytesWithinADistance) {
   for (const size_t dimension : {4, 8, 20, 128}) {
     for (const size_t count : {1, 15, 16, 17, 64, 100, 209}) {
       std::vector<uint8_t> bytes(dimension * count), query(dimension);

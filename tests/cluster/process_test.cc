@@ -14,6 +14,7 @@
 #include "base/random.h"
 #include "pipeline/releases.h"
 #include "tests/cluster/processes.h"
+#include "tests/support/test_seed.h"
 
 namespace likeness {
 namespace {
@@ -27,11 +28,6 @@ constexpr int kLeaves = 4;
 constexpr double kRate = 40;            // queries a second
 constexpr double kDeadlineMs = 10'000;  // that the server gives a request
 constexpr size_t kHits = 10;
-
-uint64_t TestSeed() {
-  const char* text = std::getenv("LIKENESS_TEST_SEED");
-  return text != nullptr ? std::strtoull(text, nullptr, 10) : 20261122;
-}
 
 // Made once, and shared by the tests that do not change it.
 struct Shared {
