@@ -6,12 +6,16 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "base/thread_pool.h"
 #include "bench/data.h"
 #include "bench/report.h"
+#include "feature/binarizer.h"
 #include "index/segment_writer.h"
 #include "infer/model_card.h"
 #include "infer/paper_models.h"
+#include "pipeline/binarizers.h"
 #include "pipeline/materialise.h"
+#include "pipeline/metadata.h"
 #include "pipeline/open_snapshot.h"
 #include "store/object_keys.h"
 
@@ -22,6 +26,11 @@ namespace fs = std::filesystem;
 
 constexpr size_t kShardImages = 200'000;
 constexpr size_t kImagesOfCluster = 100;
+constexpr size_t kAtOnce = 4096;
+// Beside a center of length 1 in the mean: 15 of 100 bits of a code are not the center's.
+constexpr float kNoise = 0.51f;
+constexpr uint64_t kFileBytes = 100'000;
+constexpr uint32_t kWidth = 1024, kHeight = 768;
 constexpr const char* kConfig = "[features]\ntypes = [\"deep\"]\n\n[deep]\nmodels = [\"vgg16\"]\ncode_bits = 4096\n";
 
 void Check(const absl::Status& status) {
@@ -34,47 +43,84 @@ T Must(absl::StatusOr<T> value) {
   return *std::move(value);
 }
 
-// Ones with a probability of 5/32, 64 bits at once.
-uint64_t Flips(Random& random) {
-  const uint64_t a = random(), b = random(), c = random(), d = random(), e = random();
-  return (a & b & c) | (~(a & b) & a & ~c & d & e);
-}
-
-// A signed value for each bit, 32 to 95.
-void VectorOf(const std::vector<uint64_t>& code, Random& random, DeepCode& value) {
-  int64_t squares = 0;
-  for (size_t word = 0; word < code.size(); ++word) {
-    for (size_t i = 0; i < 64; i += 8) {
-      const uint64_t sizes = random();
-      for (size_t j = 0; j < 8; ++j) {
-        const int size = 32 + static_cast<int>(sizes >> (8 * j) & 63);
-        const int sign = (code[word] >> (i + j) & 1) != 0 ? 1 : -1;
-        value.vector[64 * word + i + j] = static_cast<int8_t>(sign * size);
-        squares += size * size;
-      }
-    }
+// Normally distributed numbers, drawn once: any stretch of them is a random direction, at the price of reading it.
+class Noise {
+ public:
+  explicit Noise(size_t dimension) : dimension_(dimension), values_((size_t{1} << 20) + dimension) {
+    Random random(7);
+    for (float& value : values_) value = static_cast<float>(random.Normal());
   }
-  value.norm = static_cast<float>(std::sqrt(static_cast<double>(squares)));
+  const float* Stretch(Random& random) const { return values_.data() + random.Below(values_.size() - dimension_); }
+
+ private:
+  size_t dimension_;
+  std::vector<float> values_;
+};
+
+// Where the made-up vectors lie: about the real ones, and about random points.
+struct World {
+  FeatureKey key;
+  DeepShape shape;
+  Binarizer binarizer;  // with a mean of 0, for the vectors have none
+  std::vector<std::vector<float>> centers;
+  Noise noise;
+};
+
+// The vector of an image is a center and noise; its code and bytes are made as those of any other.
+DeepCode ValueOf(const World& world, uint64_t seed) {
+  Random random(seed);
+  const std::vector<float>& center = world.centers[random.Below(world.centers.size())];
+  const float* const noise = world.noise.Stretch(random);
+  std::vector<float> vector(center.size());
+  for (size_t d = 0; d < vector.size(); ++d) vector[d] = center[d] + kNoise * noise[d];
+  return world.binarizer.Encode(vector);
 }
 
-std::vector<std::byte> MakeSegment(const FeatureKey& key, const DeepShape& shape, size_t images, uint64_t seed,
-                                   const std::vector<uint64_t>& centers) {
-  SegmentWriter writer = Must(SegmentWriter::Create({{key, shape}}));
-  Random random(seed);
-  const size_t words = shape.words();
-  Fingerprint fingerprint{.width = 640, .height = 480, .deep = {{key, {}}}};
-  DeepCode& value = fingerprint.deep[0].value;
-  value.code.resize(words);
-  value.vector.resize(shape.dimension);
-  for (size_t i = 0; i < images; ++i) {
-    // Signatures ascend: the top says how far the way has come.
-    const uint64_t top = (static_cast<uint64_t>(i) << 32) / images << 32 | random() >> 32;
-    for (size_t b = 0; b < 8; ++b) fingerprint.signature.bytes[b] = static_cast<std::byte>(top >> (56 - 8 * b));
-    for (size_t b = 0; b < 8; ++b) fingerprint.signature.bytes[8 + b] = static_cast<std::byte>(random() >> 56);
-    const uint64_t* const center = centers.data() + random.Below(centers.size() / words) * words;
-    for (size_t w = 0; w < words; ++w) value.code[w] = center[w] ^ Flips(random);
-    VectorOf(value.code, random, value);
-    Check(writer.Add(fingerprint));
+// Ascending and spread evenly, as MD5s are.
+Signature SignatureOf(size_t i, size_t images, Random& random) {
+  const uint64_t top = static_cast<uint64_t>((static_cast<unsigned __int128>(i) << 64) / images) + random() % 1'000'000;
+  const uint64_t low = random();
+  Signature signature;
+  for (size_t b = 0; b < 8; ++b) {
+    signature.bytes[b] = static_cast<std::byte>(top >> (56 - 8 * b));
+    signature.bytes[8 + b] = static_cast<std::byte>(low >> (56 - 8 * b));
+  }
+  return signature;
+}
+
+// Facts of pictures that have no files, as `likeness add FOLDER` records them.
+ShardId RecordShard(Catalog& catalog, const std::vector<Signature>& signatures) {
+  const Epoch epoch = Epoch::Of(Clock::System().Now());
+  std::vector<Addition> additions;
+  for (const Signature& signature : signatures) {
+    const std::string path = "/nowhere/" + signature.Hex() + ".jpg";
+    Addition& addition = additions.emplace_back();
+    addition.source = {path, kFileBytes, 1, signature, {}};
+    addition.image =
+        ImageRecord{signature, "jpeg", kFileBytes, kWidth, kHeight, epoch, std::nullopt, "file:" + path, {}};
+    addition.pin = Pin{"file:" + path, signature, "made", "made", {}, {}, {}, {}};
+    if (additions.size() < kAtOnce && &signature != &signatures.back()) continue;
+    Check(catalog.Record(additions));
+    additions.clear();
+  }
+  const std::vector<ShardRecord> cut = Must(catalog.CutShards(kShardImages));
+  if (cut.size() != 1 || cut[0].images != signatures.size()) BenchFail("the made-up pictures are not one shard");
+  return cut[0].id;
+}
+
+std::vector<std::byte> MakeSegment(const World& world, const std::vector<Signature>& signatures, uint64_t seed) {
+  SegmentWriter writer = Must(SegmentWriter::Create({{world.key, world.shape}}));
+  std::vector<DeepCode> values;
+  for (size_t begin = 0; begin < signatures.size(); begin += kAtOnce) {
+    values.resize(std::min(kAtOnce, signatures.size() - begin));
+    ParallelFor(values.size(), AvailableThreads(),
+                [&](size_t i) { values[i] = ValueOf(world, seed * kShardImages + begin + i); });
+    for (size_t i = 0; i < values.size(); ++i) {
+      Check(writer.Add({.signature = signatures[begin + i],
+                        .width = kWidth,
+                        .height = kHeight,
+                        .deep = {{world.key, std::move(values[i])}}}));
+    }
   }
   return writer.Seal();
 }
@@ -88,45 +134,79 @@ void PutModel(const fs::path& folder) {
   Check(WriteModelCard(folder / "vgg16.json", built.card));
 }
 
+World MakeWorld(Home& home, const Release& release, size_t images) {
+  const Release::Feature& feature = release.features.front();
+  const auto snapshot = Must(OpenSnapshot(home, release));
+  const Segment& segment = *snapshot->segments()[0];
+  const DeepColumn& column = *segment.deep(feature.key);
+  const Binarizer trained = Must(ReadBinarizer(home, feature.key, feature.binarizer));
+  World world{feature.key,
+              column.shape,
+              Must(Binarizer::FromFlips(std::vector<float>(column.shape.dimension),
+                                        {trained.flips().begin(), trained.flips().end()}, column.shape.code_bits)),
+              {},
+              Noise(column.shape.dimension)};
+  const size_t dimension = column.shape.dimension;
+  for (uint32_t i = 0; i < segment.doc_count(); ++i) {
+    const auto vector = column.vector(DocId(i));
+    const float scale = std::sqrt(static_cast<float>(dimension)) / column.norm(DocId(i));
+    std::vector<float>& center = world.centers.emplace_back();
+    for (const int8_t value : vector) center.push_back(static_cast<float>(value) * scale);
+  }
+  Random random(8);
+  while (world.centers.size() < images / kImagesOfCluster) {
+    const float* const from = world.noise.Stretch(random);
+    world.centers.emplace_back(from, from + dimension);
+  }
+  return world;
+}
+
 }  // namespace
 
-void MakeMillion(const fs::path& home_path, const std::vector<fs::path>& pictures, size_t images) {
-  const fs::path done = home_path / ("made-" + std::to_string(images));
+void MakeMillion(const fs::path& home_path, const std::vector<std::string>& jpegs, size_t images) {
+  const fs::path done = home_path / ("made-1-" + std::to_string(images));
   if (fs::exists(done)) return;
   fs::remove_all(home_path);
-  BenchReport::Say("making " + std::to_string(images) + " images");
+  const Stopwatch watch;
+  BenchReport::Say("making " + std::to_string(images) + " images, once");
+  const auto say = [&](const std::string& what) {
+    BenchReport::Say(std::to_string(static_cast<int>(watch.Milliseconds() / 1000)) + " s: " + what);
+  };
   const fs::path chosen = home_path / "pictures";
   fs::create_directories(chosen);
   Check(WriteFileAtomic(home_path / "likeness.toml", AsBytes(std::string_view(kConfig))));
   PutModel(home_path / "models");
-  for (const fs::path& picture : pictures) fs::copy_file(picture, chosen / picture.filename());
+  for (size_t i = 0; i < jpegs.size(); ++i) {
+    Check(WriteFileAtomic(chosen / (std::to_string(i) + ".jpg"), AsBytes(jpegs[i])));
+  }
   const IngestedHome real = IngestFolders(home_path, {chosen});
-  ObjectStore& objects = real.home->objects();
-  const std::optional<CurrentRelease> current = Must(ReadCurrent(objects));
-  Release release = Must(ReadRelease(objects, current->name));
-  const auto snapshot = Must(OpenSnapshot(*real.home, release));
-  const FeatureKey key = release.features.front().key;
-  const DeepShape shape = snapshot->segments()[0]->deep(key)->shape;
-  if (shape.code_bits != shape.dimension) BenchFail("the codes of the million have one bit a component");
-  Random random(7);
-  std::vector<uint64_t> centers(std::max<size_t>(images / kImagesOfCluster, 1) * shape.words());
-  for (uint64_t& word : centers) word = random();
-  const size_t shards = (images + kShardImages - 1) / kShardImages;
+  Home& home = *real.home;
+  const std::optional<CurrentRelease> current = Must(ReadCurrent(home.objects()));
+  Release release = Must(ReadRelease(home.objects(), current->name));
+  const World world = MakeWorld(home, release, images);
   const std::string generation = GenerationOf(release.features);
-  ShardId shard = release.shards.back().id;
+  say("the real pictures are indexed");
+  const size_t shards = (images + kShardImages - 1) / kShardImages;
   for (size_t i = 0; i < shards; ++i) {
-    ++shard.shard;
     const size_t count = images * (i + 1) / shards - images * i / shards;
-    const auto bytes = MakeSegment(key, shape, count, 100 + i, centers);
-    Check(objects.Put(SegmentKey(generation, shard), bytes, {}));
-    release.shards.push_back({shard, count});
-    BenchReport::Say("segment " + std::to_string(i + 1) + " of " + std::to_string(shards) + " has " +
-                     std::to_string(bytes.size() >> 20) + " MiB");
+    Random random(100 + i);
+    std::vector<Signature> signatures;
+    for (size_t n = 0; n < count; ++n) signatures.push_back(SignatureOf(n, count, random));
+    Release::Shard shard{RecordShard(home.catalog(), signatures), count};
+    say("shard " + std::to_string(i + 1) + " of " + std::to_string(shards) + " is in the catalog");
+    {
+      const auto bytes = MakeSegment(world, signatures, i);
+      Check(home.objects().Put(SegmentKey(generation, shard.id), bytes, {}));
+      say("its segment has " + std::to_string(bytes.size() >> 20) + " MiB");
+    }
+    shard.metadata = Must(SealShardMetadata(home, generation, shard.id));
+    release.shards.push_back(std::move(shard));
   }
   release.name = "million";
-  Check(WriteRelease(objects, release));
-  Check(SwitchCurrent(objects, release.name, current));
+  Check(WriteRelease(home.objects(), release));
+  Check(SwitchCurrent(home.objects(), release.name, current));
   Check(WriteFileAtomic(done, {}));
+  say("done");
 }
 
 }  // namespace likeness

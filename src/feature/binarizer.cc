@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/bytes.h"
+#include "feature/hadamard.h"
 #include "feature/rotation.h"
 #include "kernel/dot.h"
 
@@ -13,6 +14,8 @@ namespace {
 // So many vectors of zeros are averaged in: the mean of a few pictures says more of them than of what is to come, and
 // without it a collection of one picture would take all of it off.
 constexpr size_t kMeanPrior = 64;
+
+constexpr uint64_t kMostFlippedBits = uint64_t{1} << 20;
 
 size_t RoundUp64(size_t n) { return (n + 63) / 64 * 64; }
 
@@ -30,20 +33,23 @@ Binarizer Binarizer::Train(std::span<const float> vectors, size_t dimension, siz
   LIKENESS_CHECK(dimension > 0 && vectors.size() % dimension == 0);
   bits = RoundUp64(bits == 0 ? dimension : bits);
   const size_t count = vectors.size() / dimension;
+  const bool random = method == Rotation::kRandom || bits >= dimension || count < 2 * bits;
   std::vector<double> sum(dimension);
-  std::vector<float> centered(vectors.size());
+  std::vector<float> centered(random ? 0 : vectors.size());
   for (size_t i = 0; i < count; ++i) {
     const float scale = InverseLength(vectors.subspan(i * dimension, dimension));
     for (size_t d = 0; d < dimension; ++d) {
-      centered[i * dimension + d] = vectors[i * dimension + d] * scale;
-      sum[d] += static_cast<double>(centered[i * dimension + d]);
+      const float value = vectors[i * dimension + d] * scale;
+      sum[d] += static_cast<double>(value);
+      if (!random) centered[i * dimension + d] = value;
     }
   }
   std::vector<float> mean(dimension);
   for (size_t d = 0; d < dimension; ++d) mean[d] = static_cast<float>(sum[d] / static_cast<double>(count + kMeanPrior));
-  if (method == Rotation::kRandom || bits >= dimension || count < 2 * bits) {
-    return Binarizer(std::move(mean), RandomRotation(bits, dimension, seed));
+  if (random && dimension >= kHadamardLeast) {
+    return Binarizer(std::move(mean), RandomFlips(bits, dimension, seed), bits);
   }
+  if (random) return Binarizer(std::move(mean), RandomRotation(bits, dimension, seed));
   for (size_t i = 0; i < centered.size(); ++i) centered[i] -= mean[i % dimension];
   return Binarizer(std::move(mean), PrincipalRotation(centered, bits, dimension, seed));
 }
@@ -60,6 +66,18 @@ absl::StatusOr<Binarizer> Binarizer::FromParts(std::vector<float> mean, std::vec
   return Binarizer(std::move(mean), std::move(rotation));
 }
 
+absl::StatusOr<Binarizer> Binarizer::FromFlips(std::vector<float> mean, std::vector<uint64_t> flips, uint64_t bits) {
+  const size_t n = HadamardLength(mean.size());
+  if (mean.empty() || bits == 0 || bits % 64 != 0 || bits > kMostFlippedBits ||
+      flips.size() != (bits + n - 1) / n * kHadamardRounds * (n / 64)) {
+    return absl::DataLossError("the binarizer's mean and flips do not fit each other");
+  }
+  if (!std::ranges::all_of(mean, [](float value) { return std::isfinite(value); })) {
+    return absl::DataLossError("the binarizer holds values that are not finite");
+  }
+  return Binarizer(std::move(mean), std::move(flips), bits);
+}
+
 DeepCode Binarizer::Encode(std::span<const float> vector) const {
   LIKENESS_CHECK(vector.size() == dimension());
   std::vector<float> y(dimension());
@@ -72,7 +90,11 @@ DeepCode Binarizer::Encode(std::span<const float> vector) const {
   DeepCode result;
   result.code.resize(bits() / 64);
   std::vector<float> rotated(bits());
-  MatVec(rotation_, y, rotated);
+  if (flips_.empty()) {
+    MatVec(rotation_, y, rotated);
+  } else {
+    HadamardRotate(flips_, y, rotated);
+  }
   for (size_t bit = 0; bit < rotated.size(); ++bit) {
     result.code[bit / 64] |= static_cast<uint64_t>(rotated[bit] > 0) << (bit % 64);
   }
@@ -91,8 +113,11 @@ DeepCode Binarizer::Encode(std::span<const float> vector) const {
 }
 
 std::string Binarizer::Digest() const {
-  return Sha256Hex(AsBytes("mean=" + Sha256Hex(std::as_bytes(mean())) + " rotation=" +
-                           Sha256Hex(std::as_bytes(rotation())) + " dimension=" + std::to_string(dimension())));
+  const std::string turned = flips_.empty()
+                                 ? " rotation=" + Sha256Hex(std::as_bytes(rotation()))
+                                 : " flips=" + Sha256Hex(std::as_bytes(flips())) + " bits=" + std::to_string(bits());
+  return Sha256Hex(
+      AsBytes("mean=" + Sha256Hex(std::as_bytes(mean())) + turned + " dimension=" + std::to_string(dimension())));
 }
 
 }  // namespace likeness

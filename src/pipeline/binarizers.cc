@@ -15,6 +15,7 @@ namespace {
 
 constexpr uint64_t kSeed = 20150810;  // Any number will do; it must only stay the same.
 constexpr uint64_t kGrowth = 4;
+constexpr char kFlips[] = "flips";
 
 absl::StatusOr<uint64_t> WholeNumber(const Safetensors& file, std::string_view key) {
   LIKENESS_ASSIGN_OR_RETURN(const std::string text, file.Metadata(key));
@@ -69,13 +70,18 @@ Sample Draw(const std::vector<FeatureShard>& shards) {
 
 absl::Status Store(Home& home, const FeatureKey& feature, const StoredBinarizer& made, uint64_t trained_on) {
   const Binarizer& binarizer = made.binarizer;
-  const TensorData tensors[] = {
-      {{"mean", Dtype::kF32, {binarizer.dimension()}}, std::as_bytes(binarizer.mean())},
-      {{"rotation", Dtype::kF32, {binarizer.bits(), binarizer.dimension()}}, std::as_bytes(binarizer.rotation())}};
-  LIKENESS_ASSIGN_OR_RETURN(const std::string bytes,
-                            WriteSafetensors(tensors, {{"format", "likeness.binarizer.1"},
-                                                       {"feature", feature.ToString()},
-                                                       {"trained_on", std::to_string(trained_on)}}));
+  const bool flips = !binarizer.flips().empty();
+  const TensorData mean{{"mean", Dtype::kF32, {binarizer.dimension()}}, std::as_bytes(binarizer.mean())};
+  const TensorData turning =
+      flips ? TensorData{{kFlips, Dtype::kU64, {binarizer.flips().size()}}, std::as_bytes(binarizer.flips())}
+            : TensorData{{"rotation", Dtype::kF32, {binarizer.bits(), binarizer.dimension()}},
+                         std::as_bytes(binarizer.rotation())};
+  const TensorData tensors[] = {mean, turning};
+  SafetensorsMetadata facts = {{"format", flips ? "likeness.binarizer.2" : "likeness.binarizer.1"},
+                               {"feature", feature.ToString()},
+                               {"trained_on", std::to_string(trained_on)}};
+  if (flips) facts["bits"] = std::to_string(binarizer.bits());
+  LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, WriteSafetensors(tensors, facts));
   const absl::Status put = home.objects().Put(KeyOf(feature, made.digest), AsBytes(bytes), {.if_absent = true});
   return absl::IsAlreadyExists(put) ? absl::OkStatus() : put;
 }
@@ -102,6 +108,9 @@ absl::StatusOr<std::vector<BinarizerEntry>> ListBinarizers(Home& home, const std
     LIKENESS_ASSIGN_OR_RETURN(entry.trained_on, WholeNumber(file, "trained_on"));
     const Safetensors::Tensor* rotation = file.Find("rotation");
     if (rotation != nullptr && rotation->spec.shape.size() == 2) entry.bits = rotation->spec.shape[0];
+    if (file.Find(kFlips) != nullptr) {
+      LIKENESS_ASSIGN_OR_RETURN(entry.bits, WholeNumber(file, "bits"));
+    }
     found.push_back(std::move(entry));
   }
   return found;
@@ -147,6 +156,11 @@ absl::StatusOr<Binarizer> ReadBinarizer(Home& home, const FeatureKey& feature, c
   LIKENESS_ASSIGN_OR_RETURN(Blob blob, home.objects().Get(KeyOf(feature, digest)));
   LIKENESS_ASSIGN_OR_RETURN(const Safetensors file, Safetensors::Open(std::move(blob)));
   LIKENESS_ASSIGN_OR_RETURN(const auto mean, file.Elements<float>("mean", Dtype::kF32));
+  if (file.Find(kFlips) != nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(const auto flips, file.Elements<uint64_t>(kFlips, Dtype::kU64));
+    LIKENESS_ASSIGN_OR_RETURN(const uint64_t bits, WholeNumber(file, "bits"));
+    return Binarizer::FromFlips({mean.begin(), mean.end()}, {flips.begin(), flips.end()}, bits);
+  }
   LIKENESS_ASSIGN_OR_RETURN(const auto rotation, file.Elements<float>("rotation", Dtype::kF32));
   return Binarizer::FromParts({mean.begin(), mean.end()}, {rotation.begin(), rotation.end()});
 }

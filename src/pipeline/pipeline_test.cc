@@ -13,6 +13,8 @@
 #include "pipeline/collection_status.h"
 #include "pipeline/fingerprint.h"
 #include "pipeline/open_snapshot.h"
+#include "store/feature_shard.h"
+#include "store/object_keys.h"
 #include "support/fixed_clock.h"
 #include "support/odd_files.h"
 #include "support/scratch_folder.h"
@@ -232,6 +234,33 @@ TEST_F(PipelineTest, AStoppedRunKeepsWhatItHasAndGoesOn) {
   EXPECT_LT(before, 20u);
   EXPECT_EQ(Fingerprint().work.computed, 20 - before);
   EXPECT_EQ(Index().release.images(), 20u);
+}
+
+TEST_F(PipelineTest, ABinarizerOfALongVectorIsStoredAndReadAgain) {
+  constexpr uint32_t kDimension = 4096;
+  const FeatureKey feature = FeatureKey::Of("deep.long", "a feature of 4,096 components");
+  const ShardId shard{*Epoch::Parse("2026-11-22"), 0};
+  FeatureShardWriter writer({feature, shard, {Dtype::kF16, kDimension, false}});
+  std::vector<uint16_t> halves(kDimension);
+  for (int i = 0; i < 3; ++i) {
+    for (size_t d = 0; d < kDimension; ++d) halves[d] = static_cast<uint16_t>(0x3c00 + (d * 7 + i * 131) % 512);
+    const std::string name = std::to_string(i);
+    ASSERT_TRUE(writer.Add(Signature::Of(AsBytes(name)), {1, 1}, halves).ok());
+  }
+  ASSERT_TRUE(home_->objects().Put(FeatureShardKey(feature, shard), AsBytes(*writer.Seal()), {}).ok());
+  const auto made = EnsureBinarizer(*home_, feature);
+  ASSERT_TRUE(made.ok()) << made.status();
+  EXPECT_EQ(made->binarizer.bits(), 64u);
+  EXPECT_FALSE(made->binarizer.flips().empty());
+  const auto again = EnsureBinarizer(*home_, feature);
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->digest, made->digest);
+  EXPECT_EQ(again->binarizer.Digest(), made->binarizer.Digest());
+  const auto entries = ListBinarizers(*home_);
+  ASSERT_TRUE(entries.ok());
+  ASSERT_THAT(*entries, SizeIs(1));
+  EXPECT_EQ(entries->front().bits, 64u);
+  EXPECT_EQ(entries->front().trained_on, 3u);
 }
 
 TEST_F(PipelineTest, ABinarizerIsTrainedAgainWhenTheCollectionHasOutgrownIt) {

@@ -27,7 +27,7 @@ std::string Printable(std::string_view text) { return std::string(text.substr(0,
 
 }  // namespace
 
-ApiOptions::ApiOptions() { searches.at_once = std::max<size_t>(2, AvailableThreads()); }
+ApiOptions::ApiOptions() { searches.at_once = 2 * AvailableThreads(); }
 
 Api::Api(Backend& backend, ApiOptions options)
     : backend_(backend),

@@ -19,7 +19,7 @@
 namespace likeness {
 
 struct ApiOptions {
-  ApiOptions();  // searches.at_once: one for each available processor, at least 2
+  ApiOptions();  // searches.at_once: two for each available processor, for pictures are looked at together
 
   AdmissionOptions searches;
   // New pictures: each waits for its features, which others compute, so that many may be inside.

@@ -186,7 +186,7 @@ SearchService::SearchService(Home& home, size_t threads, std::unique_ptr<Searche
       threads_(threads),
       searcher_(searcher != nullptr ? std::move(searcher) : std::make_unique<LocalSearcher>(threads)),
       live_(home),
-      looking_("pictures to look at", {.at_once = std::max<size_t>(2, AvailableThreads()),
+      looking_("pictures to look at", {.at_once = 2 * AvailableThreads(),  // so that some can run together
                                        .waiting = 256,
                                        .wait = std::chrono::milliseconds(5000)}) {}
 
@@ -263,10 +263,12 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SearchService::Coming(const Rele
 
 absl::Status SearchService::Warm() {
   const std::shared_ptr<const Serving> serving = this->serving();
-  return serving == nullptr ? absl::OkStatus() : Extractor(*serving).status();
+  if (serving == nullptr) return absl::OkStatus();
+  LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(*serving));
+  return extractor->Warm();
 }
 
-absl::StatusOr<std::shared_ptr<const DeepExtractor>> SearchService::Extractor(const Serving& serving) {
+absl::StatusOr<std::shared_ptr<BatchedExtractor>> SearchService::Extractor(const Serving& serving) {
   const std::lock_guard lock(mutex_);
   auto& extractor = extractors_[serving.feature];
   if (extractor != nullptr) return extractor;
@@ -280,7 +282,7 @@ absl::StatusOr<std::shared_ptr<const DeepExtractor>> SearchService::Extractor(co
                                          " has changed since the collection was indexed: run `likeness fingerprint` "
                                          "and `likeness index` again");
   }
-  extractor = std::move(made);
+  extractor = std::make_shared<BatchedExtractor>(std::move(made));
   return extractor;
 }
 
@@ -306,7 +308,8 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
     answer.query.signature = Signature::Of(bytes);
   }
   LIKENESS_ASSIGN_OR_RETURN(const Admission::Ticket ticket, looking_.Enter(request.deadline));
-  LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(serving));
+  LIKENESS_ASSIGN_OR_RETURN(const auto batched, Extractor(serving));
+  const DeepExtractor* const extractor = &batched->extractor();
   DecodeSize size = extractor->decode_size();
   if (request.region) {
     LIKENESS_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes, home_.config().image));
@@ -321,8 +324,7 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   answer.ms.decode = watch.Milliseconds();
   watch.Restart();
   if (request.deadline.Passed()) return absl::DeadlineExceededError("the time for this request is over");
-  std::vector<float> vector(extractor->dimension());
-  LIKENESS_RETURN_IF_ERROR(extractor->Extract(tensor, 1, vector));
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<float> vector, batched->Extract(tensor, request.deadline));
   // Through the half precision that features are kept in, so that a stored picture is at distance 0 from itself.
   std::vector<uint16_t> halves(vector.size());
   FloatToHalf(vector, halves);

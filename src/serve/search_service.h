@@ -23,6 +23,7 @@
 #include "rank/root.h"
 #include "rank/searcher.h"
 #include "serve/admission.h"
+#include "serve/batched_extractor.h"
 #include "serve/live_serving.h"
 #include "serve/serving.h"
 #include "types/hit.h"
@@ -143,7 +144,7 @@ class SearchService {
   using Prepare = std::function<absl::Status(const Serving& next, const std::vector<Signature>& lacking)>;
   void SetPrepare(Prepare prepare);
 
-  // Loads the model that queries need, if it is not there yet. Errors: as Search.
+  // Loads the model that queries need, if it is not there yet, and makes it ready for many at once. Errors: as Search.
   absl::Status Warm();
 
   // May be null: nothing is indexed yet.
@@ -160,7 +161,7 @@ class SearchService {
   absl::StatusOr<std::shared_ptr<const Snapshot>> Coming(const Release& release);
   // The query's code, and the facts about it in `answer`.
   absl::StatusOr<DeepCode> QueryCode(const SearchRequest& request, const Serving& serving, SearchAnswer& answer);
-  absl::StatusOr<std::shared_ptr<const DeepExtractor>> Extractor(const Serving& serving);
+  absl::StatusOr<std::shared_ptr<BatchedExtractor>> Extractor(const Serving& serving);
   // What the query brings with it besides its code, for the signals that have a weight.
   absl::Status AddSignals(const SearchRequest& request, const Serving& serving, VisualQuery& query);
   absl::StatusOr<VisualQuery> MakeQuery(const SearchRequest& request, const Serving& serving,
@@ -173,9 +174,9 @@ class SearchService {
   LiveServing live_;
   Admission looking_;  // at pictures: a root lets in more requests than it can compute at once
   mutable std::mutex mutex_;
-  Prepare prepare_;                                                        // guarded by mutex_
-  std::shared_ptr<const Snapshot> coming_;                                 // guarded by mutex_; not served yet
-  std::map<FeatureKey, std::shared_ptr<const DeepExtractor>> extractors_;  // guarded by mutex_
+  Prepare prepare_;                                                     // guarded by mutex_
+  std::shared_ptr<const Snapshot> coming_;                              // guarded by mutex_; not served yet
+  std::map<FeatureKey, std::shared_ptr<BatchedExtractor>> extractors_;  // guarded by mutex_
 };
 
 }  // namespace likeness
