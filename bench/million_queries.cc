@@ -114,7 +114,8 @@ void AskAt(int port, const std::vector<std::string>& jpegs, const std::vector<do
   for (std::thread& thread : threads) thread.join();
 }
 
-void MeasureRates(int port, const std::vector<std::string>& jpegs, BenchReport& report) {
+void MeasureRates(const BenchServer& server, const std::vector<std::string>& jpegs, BenchReport& report) {
+  const int port = server.port();
   std::vector<double> even, drawn;
   Random random(5);
   double at = 0;
@@ -131,6 +132,7 @@ void MeasureRates(int port, const std::vector<std::string>& jpegs, BenchReport& 
 
   std::atomic<size_t> next{0};
   std::vector<std::thread> threads;
+  const double cpu = server.CpuSeconds();
   const Stopwatch watch;
   for (size_t c = 0; c < kClients; ++c) {
     threads.emplace_back([&] {
@@ -143,6 +145,10 @@ void MeasureRates(int port, const std::vector<std::string>& jpegs, BenchReport& 
   }
   for (std::thread& thread : threads) thread.join();
   const double seconds = watch.Milliseconds() / 1000;
+  report.Add({.name = "million_cpu_of_a_query_of_many",
+              .value = (server.CpuSeconds() - cpu) / kFlood * 1000,
+              .unit = "ms of one core",
+              .better = kLower});
   report.Add({.name = "million_rate",
               .value = static_cast<double>(kFlood) / seconds,
               .unit = "queries/s, eight clients",
@@ -163,18 +169,22 @@ void MeasureMillion(const char* program, const std::filesystem::path& homes, Ben
   MeasureColdStarts(program, home, jpegs, report);
   const BenchServer server(program, home);
   Times alone, unused;
+  double cpu = 0;
   for (size_t i = 0; i < 20 + kQueries; ++i) {
+    if (i == 20) cpu = server.CpuSeconds();
     const Stopwatch watch;
     const nlohmann::json answer = Ask(server.port(), jpegs[i % jpegs.size()], kHundred);
     (i < 20 ? unused : alone).Add(watch.Milliseconds(), answer);
   }
   if (!alone.right) BenchFail("the server gives wrong answers");
+  cpu = (server.CpuSeconds() - cpu) / kQueries * 1000;
   alone.Report("million_one_by_one", true, report);
+  report.Add({.name = "million_cpu_of_a_query", .value = cpu, .unit = "ms of one core", .better = kLower});
   report.Add({.name = "million_decode_p50", .value = Median(alone.decode), .unit = "ms", .better = kLower});
   report.Add({.name = "million_feature_p50", .value = Median(alone.feature), .unit = "ms", .better = kLower});
   report.Add({.name = "million_search_p50", .value = Median(alone.search), .unit = "ms", .better = kLower});
   report.Add({.name = "million_rest_p50", .value = Median(alone.rest), .unit = "ms", .better = kLower});
-  MeasureRates(server.port(), jpegs, report);
+  MeasureRates(server, jpegs, report);
 }
 
 }  // namespace likeness
