@@ -95,8 +95,8 @@ TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
     ToMessage(*read, again);
     EXPECT_EQ(again.SerializeAsString(), message.SerializeAsString());
     // Where this does not compile, wire.cc does not know all members yet.
-    const auto& [feature, code, wish, weights, color, words, topic, k, refine_least, refine_factor, effort, traits,
-                 background_below, deadline] = *read;
+    const auto& [feature, code, wish, weights, color, words, topic, k, refine_least, refine_factor, collection, effort,
+                 traits, background_below, deadline] = *read;
     EXPECT_EQ(feature, query.feature);
     EXPECT_EQ(code.code, query.code.code);
     EXPECT_EQ(code.vector, query.code.vector);
@@ -106,8 +106,9 @@ TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
     EXPECT_EQ(color.has_value(), query.color.has_value());
     EXPECT_EQ(words, query.words);
     EXPECT_EQ(topic, query.topic);
-    EXPECT_EQ(std::tuple(k, refine_least, refine_factor, effort, background_below),
-              std::tuple(query.k, query.refine_least, query.refine_factor, query.effort, query.background_below));
+    EXPECT_EQ(std::tuple(k, refine_least, refine_factor, collection, effort, background_below),
+              std::tuple(query.k, query.refine_least, query.refine_factor, query.collection, query.effort,
+                         query.background_below));
     EXPECT_EQ(std::tuple(traits.hash, traits.code, traits.words),
               std::tuple(query.traits.hash, query.traits.code, query.traits.words));
     EXPECT_FALSE(deadline.Passed()) << "the call has it";

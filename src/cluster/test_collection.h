@@ -88,6 +88,7 @@ class TestCollection {
     query.refine_least = 20;
     query.refine_factor = 2;
     query.effort = static_cast<float>(0.5 + random_.Unit());
+    if (random_.Below(2) == 0) query.collection = random_.Below(1000);
     const uint64_t kind = random_.Below(4);
     if (kind != 1) {
       query.feature = kTestDeep;

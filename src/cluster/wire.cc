@@ -87,6 +87,7 @@ void ToMessage(const VisualQuery& query, v1::Query& message) {
   if (query.traits.words) message.mutable_traits()->set_words(true);
   message.set_background_below(query.background_below);
   message.set_effort(query.effort);
+  if (query.collection) message.set_collection(*query.collection);
 }
 
 absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
@@ -132,6 +133,7 @@ absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
   query.traits.words = message.traits().words();
   query.background_below = message.background_below();
   query.effort = message.effort();
+  if (message.has_collection()) query.collection = message.collection();
   if (!(query.effort >= 0)) return absl::InvalidArgumentError("the effort of a search must be a number, 0 or more");
   return query;
 }

@@ -15,12 +15,40 @@
 namespace likeness {
 namespace {
 
+// A candidate that was compared with the query.
+struct Refined {
+  DocId doc;
+  Distance distance;
+  Score score = {};
+  SignalValues signals;
+};
+
+// How many candidates a segment of so many documents refines.
+size_t CandidatesOf(const VisualQuery& query, size_t documents) {
+  const size_t all = query.refine_factor * query.k;
+  if (!query.collection || documents >= *query.collection) return std::max(query.refine_least, all);
+  // So many of the best `all` lie in this segment in the mean, and hardly ever more than four standard deviations
+  // above; for pictures that belong together and came together, twice the hits that are wanted at least.
+  const double mean =
+      static_cast<double>(all) * static_cast<double>(documents) / static_cast<double>(*query.collection);
+  const auto share = static_cast<size_t>(std::ceil(mean + 4 * std::sqrt(mean)));
+  return std::max(query.refine_least, std::min(all, std::max(share, 2 * query.k)));
+}
+
+// The next vector comes from memory while this one is compared.
+void Prefetch(std::span<const int8_t> vector) {
+  for (size_t i = 0; i < vector.size(); i += 64) __builtin_prefetch(vector.data() + i, 0, 3);
+}
+
+float MatchOf(const PlainColumn* column, DocId doc, const PlainMatcher& match) {
+  return column != nullptr && column->has(doc) ? ClampSignal(match(column->value(doc)), 0) : 0;
+}
+
 PlainEvidence Judge(const PlainColumn* column, DocId doc, const FeatureKey& feature, const PlainMatcher& match) {
   PlainEvidence evidence{feature, 0, {}};
   if (column == nullptr || !column->has(doc)) return evidence;
-  const std::span<const std::byte> value = column->value(doc);
-  evidence.match = ClampSignal(match(value), 0);
-  evidence.value = AsText(value);
+  evidence.match = MatchOf(column, doc, match);
+  evidence.value = AsText(column->value(doc));
   return evidence;
 }
 
@@ -126,7 +154,7 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
                                       " components, the index's have " + std::to_string(column->shape.dimension));
   }
   NearestOptions options;
-  options.k = std::max(query.refine_least, query.refine_factor * query.k);
+  options.k = CandidatesOf(query, segment.doc_count());
   if (query.wish) options.k = std::max(options.k, query.wish->refine_least);
   options.allowed = allowed;
   options.deadline = query.deadline;
@@ -136,32 +164,41 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
   if (background != nullptr) CompareWithBackground(leaf, *column, query, *background);
   const PlainColumn* const plain = query.wish ? segment.plain(query.wish->feature) : nullptr;
   const SignalReader signals(leaf, query, *column);
+  std::vector<Refined> refined;
+  refined.reserve(candidates.size());
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    if (i + 1 < candidates.size()) Prefetch(column->vector(candidates[i + 1].doc));
+    Refined one{.doc = candidates[i].doc, .distance = candidates[i].distance, .signals = signals.Read(candidates[i])};
+    one.score.value = query.weights.Score(one.signals);
+    if (query.wish) {
+      const float weight = std::clamp(query.wish->weight, 0.0f, 1.0f);
+      one.score.value = (1 - weight) * one.score.value + weight * MatchOf(plain, one.doc, match);
+    }
+    refined.push_back(one);
+  }
+  // Signatures ascend with documents.
+  const size_t kept = std::min(query.k, refined.size());
+  std::partial_sort(
+      refined.begin(), refined.begin() + static_cast<std::ptrdiff_t>(kept), refined.end(),
+      [](const Refined& a, const Refined& b) { return a.score != b.score ? a.score > b.score : a.doc < b.doc; });
   std::vector<Hit> hits;
-  hits.reserve(candidates.size());
-  for (const Neighbor& candidate : candidates) {
-    Hit hit;
-    hit.signature = segment.signature(candidate.doc);
-    const Segment::Size size = segment.size(candidate.doc);
+  hits.reserve(kept);
+  for (const Refined& one : std::span(refined).first(kept)) {
+    Hit& hit = hits.emplace_back();
+    hit.signature = segment.signature(one.doc);
+    const Segment::Size size = segment.size(one.doc);
     hit.width = size.width;
     hit.height = size.height;
+    hit.score = one.score;
     hit.evidence.feature = query.feature;
-    hit.evidence.distance = candidate.distance;
+    hit.evidence.distance = one.distance;
     hit.evidence.code_bits = column->shape.code_bits;
-    hit.evidence.signals = signals.Read(candidate);
-    hit.evidence.cosine.value = hit.evidence.signals[Signal::kVisual];
-    hit.score.value = query.weights.Score(hit.evidence.signals);
-    if (query.wish) {
-      hit.evidence.plain = Judge(plain, candidate.doc, query.wish->feature, match);
-      const float weight = std::clamp(query.wish->weight, 0.0f, 1.0f);
-      hit.score.value = (1 - weight) * hit.score.value + weight * hit.evidence.plain->match;
-    }
-    hits.push_back(std::move(hit));
+    hit.evidence.signals = one.signals;
+    hit.evidence.cosine.value = one.signals[Signal::kVisual];
+    if (query.wish) hit.evidence.plain = Judge(plain, one.doc, query.wish->feature, match);
+    if (query.traits.hash || query.traits.code || query.traits.words) hit.traits = TraitsOf(leaf, one.doc, query);
   }
-  std::vector<Hit> best = MergeHits({&hits, 1}, query.k);
-  if (query.traits.hash || query.traits.code || query.traits.words) {
-    for (Hit& hit : best) hit.traits = TraitsOf(leaf, *segment.Find(hit.signature), query);
-  }
-  return best;
+  return hits;
 }
 
 absl::StatusOr<LeafAnswer> AnswerLeaf(const Snapshot& snapshot, const VisualQuery& query, const AllowedDocs& allowed,

@@ -65,8 +65,11 @@ struct VisualQuery {
 
   size_t k = 24;              // hits wanted
   size_t refine_least = 400;  // candidates that are refined at least, of each segment
-  size_t refine_factor = 10;  // and at least so many for each hit wanted
-  float effort = 1;           // how hard the candidates are looked for: NearestOptions::effort
+  size_t refine_factor = 10;  // and at least so many for each hit wanted, of the whole collection
+  // Documents of the collection. A segment that has a part of them refines its share of the candidates, as signatures
+  // spread pictures evenly, with room for chance; unknown: as many as if it were the whole.
+  std::optional<uint64_t> collection = {};
+  float effort = 1;  // how hard the candidates are looked for: NearestOptions::effort
   WantedTraits traits = {};
   // The background: documents whose signature, its first four bytes as a big-endian number, is below this are compared
   // with the query besides (BackgroundBound). They are the same however the collection is cut into segments.

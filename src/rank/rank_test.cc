@@ -240,6 +240,28 @@ TEST(Root, ManySegmentsAnswerAsOne) {
   }
 }
 
+TEST(Root, SegmentsThatRefineTheirShareAnswerAsACollectionInOnePieceDoes) {
+  const std::vector<Document> documents = RandomDocuments(8000, 6);
+  std::vector<std::vector<Document>> parts(4);
+  for (size_t i = 0; i < documents.size(); ++i) parts[i % 4].push_back(documents[i]);
+  std::vector<std::shared_ptr<const Segment>> segments;
+  for (const auto& part : parts) segments.push_back(MakeSegment(part));
+  const Snapshot many("many", segments), one("one", {MakeSegment(documents)});
+  RootOptions told;
+  told.images = documents.size();
+  int worse = 0, ranks = 0;
+  for (int q = 0; q < 30; ++q) {
+    VisualQuery query = QueryFor(documents[q].code, 100);
+    query.refine_least = 0;
+    const RootAnswer share = *SearchRoot(many, query, {}, 2, told);
+    const RootAnswer whole = *SearchRoot(one, query, {}, 1, told);
+    ASSERT_THAT(share.hits, SizeIs(100));
+    ASSERT_THAT(whole.hits, SizeIs(100));
+    for (size_t i = 0; i < 100; ++i, ++ranks) worse += share.hits[i].score < whole.hits[i].score ? 1 : 0;
+  }
+  EXPECT_LE(worse, ranks / 200);
+}
+
 TEST(Root, MergesBestFirstTiesBySignatureEachImageOnce) {
   std::vector<std::vector<Hit>> lists = {{HitOf(1, 0.9f), HitOf(2, 0.5f)}, {HitOf(3, 0.9f), HitOf(1, 0.9f)}, {}};
   const std::vector<Hit> merged = MergeHits(lists, 10);

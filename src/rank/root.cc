@@ -17,6 +17,7 @@ VisualQuery QueryForLeaves(const VisualQuery& query, const RootOptions& options)
   VisualQuery asked = query;
   asked.traits = {};
   asked.background_below = 0;
+  if (options.images > 0) asked.collection = options.images;
   size_t least = query.k;
   if (options.collapse) {
     asked.traits.hash = options.collapse->hash;

@@ -34,7 +34,7 @@ struct RootOptions {
   // [0, 1] (rank/conformity.h).
   std::optional<double> conformity = {};
 
-  uint64_t images = 0;  // in the whole collection, for the background sample
+  uint64_t images = 0;  // in the whole collection, for the background sample and the share of each segment
 };
 
 // Why hits were left out.
@@ -57,7 +57,7 @@ using AskLeaves = std::function<absl::StatusOr<LeafAnswer>(const VisualQuery&)>;
 
 // The whole of the root but the asking: whoever asks, in one process or over many, gets the same bytes for the same
 // answers. Asks more than once only when what was left out leaves fewer than query.k hits and the leaves have more.
-// query.traits and query.background_below are set here. Errors: those of `ask`.
+// query.traits, background_below and collection are set here. Errors: those of `ask`.
 absl::StatusOr<RootAnswer> AnswerRoot(const AskLeaves& ask, const VisualQuery& query, const RootOptions& options = {});
 
 // AnswerRoot with the segments of a snapshot in this process. Errors: those of AnswerLeaf.
