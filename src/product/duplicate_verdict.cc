@@ -56,7 +56,7 @@ Covered CoverageOf(FrameSize query, const Affine& transform, FrameSize document)
 Affine Scaling(float factor) { return {factor, 0, 0, 0, factor, 0}; }
 
 // A logistic function, fitted to pairs of pictures whose names end in an even digit, of all three evaluation sets, and
-// judged on the others; moved so that one half is where none of either half is wrong. docs/duplicates.md.
+// judged on the others; moved so that hardly a pair of either half is wrong. docs/duplicates.md.
 float FittedScore(const DuplicateEvidence& evidence) {
   const PixelAgreement& pixels = evidence.pixels;
   // How near to 1 a share is, so that .99 and .999 differ.
@@ -65,27 +65,34 @@ float FittedScore(const DuplicateEvidence& evidence) {
   const float log_inliers = std::log1p(inliers);
   const float blocks = static_cast<float>(std::min<size_t>(pixels.blocks, 60)) / 30;
   const float bits = std::min(100.0f, static_cast<float>(evidence.hash_distance.value_or(PdqHash::kBits))) / 50;
-  const float logit = -12.996f                                                   //
-                      + 1.386f * log_inliers                                     //
-                      + 1.599f * log_inliers * log_inliers / 4                   //
-                      + 0.833f * near(pixels.agreeing, 0.02f)                    //
-                      + 0.036f * near(pixels.toned, 0.02f)                       //
-                      - 0.944f * bits                                            //
-                      + 0.544f * blocks                                          //
-                      + 3.389f * evidence.matched                                //
-                      + 0.497f * std::min(3.0f, inliers * evidence.spread / 20)  //
-                      - 2.812f * log_inliers * pixels.agreeing                   //
-                      + 0.318f * pixels.shown                                    //
-                      + 1.438f * log_inliers * pixels.shown                      //
-                      + 3.127f * near(pixels.shown, 0.02f)                       //
-                      - 0.583f * std::min(0.5f, pixels.lost)                     //
-                      - 1.405f * std::min(0.3f, pixels.recolored);
+  const float logit = -16.489f                                                   //
+                      + 1.733f * log_inliers                                     //
+                      + 1.660f * log_inliers * log_inliers / 4                   //
+                      + 0.497f * near(pixels.agreeing, 0.02f)                    //
+                      + 0.906f * near(pixels.toned, 0.02f)                       //
+                      - 2.511f * bits                                            //
+                      + 1.565f * blocks                                          //
+                      + 6.021f * evidence.matched                                //
+                      + 0.169f * std::min(3.0f, inliers * evidence.spread / 20)  //
+                      - 4.130f * log_inliers * pixels.agreeing                   //
+                      + 0.133f * pixels.shown                                    //
+                      + 1.850f * log_inliers * pixels.shown                      //
+                      + 3.898f * near(pixels.shown, 0.02f)                       //
+                      - 0.210f * std::min(0.5f, pixels.lost);
   return 1 / (1 + std::exp(-logit));
 }
 
 // SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
-// carpet do, and where large parts have another color, as an article of a shop dyed anew does.
-constexpr float kMostLost = 0.35f, kMostRecolored = 0.25f, kVetoedScore = 0.4f;
+// carpet do, and where parts have another color, as an article of a shop dyed anew does.
+constexpr float kMostLost = 0.35f, kMostRecolored = 0.15f, kVetoedScore = 0.4f;
+
+// Small or soft, with few keypoints or none, but near by the hash, and a picture full of things that all agree.
+constexpr float kWholeScore = 0.6f;
+bool Whole(const DuplicateEvidence& evidence) {
+  const PixelAgreement& pixels = evidence.pixels;
+  return evidence.hash_distance.value_or(PdqHash::kBits) <= 40 && pixels.toned >= 0.99f && pixels.blocks >= 45 &&
+         ((pixels.agreeing >= 0.95f && pixels.block_correlation >= 0.9f) || pixels.shown >= 0.93f);
+}
 
 }  // namespace
 
@@ -150,8 +157,10 @@ std::vector<Alignment> ProposeAlignments(const DuplicateQuery& query, const Dupl
 float SameScore(const DuplicateEvidence& evidence) {
   if (evidence.pixels.blocks == 0) return 0;
   const float fitted = FittedScore(evidence);
-  const bool another = evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored;
-  return another ? std::min(fitted, kVetoedScore) : fitted;
+  if (evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored) {
+    return std::min(fitted, kVetoedScore);
+  }
+  return Whole(evidence) ? std::max(fitted, kWholeScore) : fitted;
 }
 
 DuplicateJudgement JudgeDuplicate(const DuplicateQuery& query, const DuplicateDocument& document,

@@ -90,7 +90,7 @@ Pixels Brightened(Pixels pixels, double factor) {
 
 // Lines of blocks, as letters are: as many keypoints as the picture has of its own.
 Pixels WrittenUpon(Pixels pixels) {
-  for (const uint32_t top : {30u, 110u, 200u}) {
+  for (const uint32_t top : {30u, 200u}) {
     for (uint32_t y = top; y < top + 35; ++y) {
       for (uint32_t x = 20; x < pixels.width - 20; ++x) {
         Random cell(top * 1000 + y / 5 * 100 + x / 5);

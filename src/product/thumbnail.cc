@@ -24,7 +24,9 @@ constexpr float kFewestStructured = 64;   // samples
 constexpr float kLeastOfBlock = 0.3f;     // of a block's samples: below, nothing of it shows
 constexpr size_t kToneStep = 2;           // every so many samples say how tones were changed
 constexpr float kSameHue = 10;            // luma by which a sample may differ that tells of its color
-constexpr float kRecolored = 5;           // median difference of color of such samples of a block
+// Median difference of color of such samples of a block. A JPEG of quality 10 keeps the mean of each difference of 16 x
+// 16 pixels in steps of 10.6: both together may be off by 7.5.
+constexpr float kRecolored = 8;
 constexpr int kRefinements = 5;
 constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
 
@@ -359,7 +361,8 @@ float Median(std::vector<float>& values) {
 // Blocks whose brightness is the same and whose color is not: what was dyed, or another article. What the colors of all
 // blocks have in common is a cast over the whole picture, and is taken off before. Medians, so that letters between the
 // samples of a block do not color it.
-void JudgeColor(const Rendered& rendered, const Grid& grid, const std::vector<bool>& structured,
+// `strength`: what differences are multiplied with, as in a picture made darker they are smaller.
+void JudgeColor(const Rendered& rendered, const Grid& grid, const std::vector<bool>& structured, float strength,
                 PixelAgreement& result) {
   struct Block {
     float n = 0;
@@ -388,7 +391,7 @@ void JudgeColor(const Rendered& rendered, const Grid& grid, const std::vector<bo
   if (structures.empty()) return;
   const float blue = Median(blues), red = Median(reds);
   float recolored = 0;
-  for (const auto& [b, r] : structures) recolored += std::hypot(b - blue, r - red) > kRecolored ? 1 : 0;
+  for (const auto& [b, r] : structures) recolored += strength * std::hypot(b - blue, r - red) > kRecolored ? 1 : 0;
   result.recolored = recolored / static_cast<float>(structures.size());
 }
 
@@ -418,12 +421,14 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
   // Either picture may be the one that was changed, and what its change has cut off cannot be undone: so each is made
   // of the other, and that which comes nearer is believed.
   const Tone tone = FitTone(looked);
+  float gain = tone.gain;  // of the one that is believed
   Rendered rendered = Render(looked.query_rgb, query_around, looked.document, document_around, tone);
   result.toned = TonedShare(rendered, grid);
   result.detail = DetailOf(rendered);
   Rendered other = Render(looked.document_rgb, document_around, looked.query, query_around, tone.Inverse());
   if (const float toned = TonedShare(other, grid); toned > result.toned) {
     rendered = std::move(other);
+    gain = 1 / tone.gain;
     result.toned = toned;
     result.detail = DetailOf(rendered);
   }
@@ -445,7 +450,7 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
     correlations += block.n * correlation;
     if (correlation >= kBlockAgrees) agreeing += block.n;
   }
-  JudgeColor(rendered, grid, structured, result);
+  JudgeColor(rendered, grid, structured, std::max(1.0f, 1 / gain), result);
   result.correlation = static_cast<float>(all.Correlation());
   result.contrast = static_cast<float>(std::sqrt(std::min(all.x_variance(), all.y_variance())));
   result.color_difference = static_cast<float>(color / all.n);
