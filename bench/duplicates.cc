@@ -242,6 +242,8 @@ int Main(int argc, char** argv) {
 
   DuplicateFindOptions find;
   find.threads = options.threads;
+  DuplicateQueryOptions looking;
+  looking.threads = options.threads;
   std::vector<double> total, feature, answer, cpu, verified;
   size_t right = 0, wrong = 0;
   Random random(kSeed);
@@ -253,7 +255,7 @@ int Main(int argc, char** argv) {
     const double cpu_start = ProcessSeconds();
     const Stopwatch watch;
     const Pixels pixels = Must(DecodeImage(AsBytes(jpeg), {}, kStandardSize));
-    const DuplicateQuery query = Must(DuplicateQuery::Of(pixels, *vocabulary));
+    const DuplicateQuery query = Must(DuplicateQuery::Of(pixels, *vocabulary, looking));
     const double featured = watch.Milliseconds();
     const DuplicateAnswer found = finder->Find(query, find);
     const double all = watch.Milliseconds();

@@ -9,7 +9,8 @@ namespace likeness {
 namespace {
 
 struct Flags {
-  std::string data = "../shared/data", vocabulary, cache, dump;
+  std::string data = "../shared/data", vocabulary, cache, dump, misses, scenes;
+  std::vector<std::string> rows;
   size_t queries = 300, distractors = 8000, products = 1500, threads = 0;
   uint64_t seed = DuplicateEvalOptions().seed;
 };
@@ -19,6 +20,14 @@ absl::StatusOr<CommandOutput> Run(const CommonFlags& common, const Flags& flags)
   options.data = flags.data;
   options.cache = flags.cache;
   options.dump = flags.dump;
+  options.misses = flags.misses;
+  options.scenes = flags.scenes;
+  options.rows = flags.rows;
+  if (!flags.misses.empty()) {
+    std::error_code error;
+    std::filesystem::create_directories(flags.misses, error);
+    if (error) return absl::InvalidArgumentError("the folder " + flags.misses + " cannot be made");
+  }
   options.queries = flags.queries;
   options.distractors = flags.distractors;
   options.products = flags.products;
@@ -60,6 +69,9 @@ void AddEvalDuplicates(Program& program, CLI::App* eval) {
   command->add_option("--vocabulary", flags->vocabulary, "A vocabulary's file; default: the default vocabulary");
   command->add_option("--cache", flags->cache, "Keep features in this file between evaluations");
   command->add_option("--dump", flags->dump, "Write every pair that was compared to this file");
+  command->add_option("--misses", flags->misses, "Write the altered copies whose original is not found to this folder");
+  command->add_option("--same", flags->scenes, "A file of more pairs that are one photograph: docs/duplicates.md");
+  command->add_option("--rows", flags->rows, "Ask these rows alone, \"text\" say; default: all");
   command->add_option("--threads", flags->threads, "Threads; 0: one for each processor")->capture_default_str();
 }
 

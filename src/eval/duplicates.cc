@@ -13,7 +13,9 @@
 #include "base/file.h"
 #include "base/thread_pool.h"
 #include "eval/duplicate_pictures.h"
+#include "eval/duplicate_scenes.h"
 #include "image/decode.h"
+#include "product/duplicate_json.h"
 
 namespace likeness {
 namespace {
@@ -78,6 +80,7 @@ struct Answered {
   Task task;
   std::vector<DuplicateMatch> matches;
   double ms = 0;
+  std::optional<DuplicateTrace> missed;  // where the original was lost
 };
 
 class Evaluation {
@@ -87,6 +90,12 @@ class Evaluation {
 
   absl::StatusOr<DuplicateReport> Run() {
     LIKENESS_ASSIGN_OR_RETURN(vocabulary_, Vocabulary::Open(options_.vocabulary));
+    LIKENESS_ASSIGN_OR_RETURN(known_, ReadScenes(options_.scenes));
+    for (const std::string& name : options_.rows) {
+      if (!std::ranges::any_of(AlterationRows(), [&](const AlterationRow& row) { return row.name == name; })) {
+        return absl::InvalidArgumentError("there is no row " + name);
+      }
+    }
     Random random(options_.seed);
     LIKENESS_ASSIGN_OR_RETURN(const Choice choice, Choose(options_, random));
     LIKENESS_ASSIGN_OR_RETURN(
@@ -105,7 +114,8 @@ class Evaluation {
     for (const AlterationRow& row : AlterationRows()) {
       for (size_t i = 0; i < choice.originals; ++i) {
         const auto place = places.find(choice.files[i].path.string());
-        if (place != places.end()) tasks.push_back({place->second, row.kind, random()});
+        const uint64_t seed = random();
+        if (place != places.end() && Wanted(row)) tasks.push_back({place->second, row.kind, seed});
       }
     }
     std::vector<size_t> products;
@@ -129,6 +139,10 @@ class Evaluation {
     if (progress_) progress_(stage, done, total);
   }
 
+  bool Wanted(const AlterationRow& row) const {
+    return options_.rows.empty() || std::ranges::find(options_.rows, row.name) != options_.rows.end();
+  }
+
   std::vector<Answered> Ask(std::string_view stage, const std::vector<Task>& tasks) {
     std::vector<Answered> answers(tasks.size());
     std::mutex mutex;
@@ -138,7 +152,11 @@ class Evaluation {
       const std::lock_guard lock(mutex);
       Show(stage, ++done, tasks.size());
     });
-    for (const Answered& answer : answers) {
+    for (Answered& answer : answers) {
+      if (answer.missed) {
+        const std::string_view name = AlterationRows()[static_cast<size_t>(answer.task.kind)].name;
+        report_.misses.push_back({NameOf(answer.task.document), std::string(name), *std::move(answer.missed)});
+      }
       milliseconds_ += answer.ms;
       report_.query_ms = milliseconds_ / static_cast<double>(++asked_);
     }
@@ -167,6 +185,18 @@ class Evaluation {
     find.keep_different = true;
     answer.matches = finder_->Find(*query, find).matches;
     answer.ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+    if (std::ranges::any_of(answer.matches, [&](const DuplicateMatch& match) {
+          return match.document == task.document && match.verdict == DuplicateVerdict::kSame;
+        })) {
+      return answer;
+    }
+    absl::StatusOr<DuplicateTrace> trace = finder_->Trace(*query, task.document, find);
+    if (trace.ok()) answer.missed = *std::move(trace);
+    if (!options_.misses.empty()) {
+      const std::string name = std::string(AlterationRows()[static_cast<size_t>(task.kind)].name) + "-" +
+                               pictures_->pictures()[task.document].path.stem().string() + ".jpg";
+      (void)WriteFileAtomic(options_.misses / name, AsBytes(*altered));  // for eyes alone
+    }
     return answer;
   }
 
@@ -175,6 +205,11 @@ class Evaluation {
     const std::pair key(std::min(a, b), std::max(a, b));
     if (const auto known = scenes_.find(key); known != scenes_.end()) return known->second.has_value();
     std::optional<SameScene>& scene = scenes_[key];
+    const std::string name_a = NameOf(key.first), name_b = NameOf(key.second);
+    if (known_.contains({std::min(name_a, name_b), std::max(name_a, name_b)})) {
+      scene = SameScene{name_a, name_b, /*known=*/true};
+      return true;
+    }
     const auto pixels = pictures_->ReadPixels(key.first);
     if (!pixels.ok()) return false;
     const auto query = DuplicateQuery::Of(*pixels, *vocabulary_);
@@ -186,7 +221,7 @@ class Evaluation {
         pixel.toned < kSceneToned || pixel.blocks < kSceneBlocks) {
       return false;
     }
-    scene = SameScene{NameOf(key.first), NameOf(key.second), pixel.correlation, pixel.agreeing};
+    scene = SameScene{name_a, name_b, /*known=*/false, pixel.correlation, pixel.agreeing};
     return true;
   }
 
@@ -198,19 +233,22 @@ class Evaluation {
     if (options_.dump.empty()) return;
     const DuplicateEvidence& e = match.evidence;
     char line[400];
-    std::snprintf(
-        line, sizeof(line),
-        "%d\t%d\t%.4f\t%zu\t%zu\t%.3f\t%.3f\t%d\t%.4f\t%.4f\t%.4f\t%zu\t%.2f\t%.2f\t%.3f\t%.3f\t%.4f\t%.4f\t%d",
-        match.document == answer.task.document ? 1 : 0, static_cast<int>(match.verdict), match.score, e.pairs,
-        e.inliers, e.spread, e.matched, e.hash_distance ? static_cast<int>(*e.hash_distance) : -1, e.pixels.correlation,
-        e.pixels.agreeing, e.pixels.block_correlation, e.pixels.blocks, e.pixels.color_difference, e.pixels.contrast,
-        e.query_coverage, e.document_coverage, e.pixels.detail, e.pixels.toned, (int)answer.task.kind);
+    std::snprintf(line, sizeof(line),
+                  "%d\t%d\t%.4f\t%zu\t%zu\t%.3f\t%.3f\t%d\t%.4f\t%.4f\t%.4f\t%zu\t%.2f\t%.2f\t%.3f\t%.3f\t%.4f\t%.4f\t%"
+                  "d\t%.4f\t%.4f\t%.4f",
+                  match.document == answer.task.document ? 1 : 0, static_cast<int>(match.verdict), match.score, e.pairs,
+                  e.inliers, e.spread, e.matched, e.hash_distance ? static_cast<int>(*e.hash_distance) : -1,
+                  e.pixels.correlation, e.pixels.agreeing, e.pixels.block_correlation, e.pixels.blocks,
+                  e.pixels.color_difference, e.pixels.contrast, e.query_coverage, e.document_coverage, e.pixels.detail,
+                  e.pixels.toned, static_cast<int>(answer.task.kind), e.pixels.shown, e.pixels.lost,
+                  e.pixels.recolored);
     dump_ += std::string(kind) + "\t" + pictures_->pictures()[answer.task.document].set + "\t" +
              NameOf(answer.task.document) + "\t" + NameOf(match.document) + "\t" + line + "\n";
   }
 
   void CountRows(const std::vector<Answered>& answers) {
     for (const AlterationRow& kind : AlterationRows()) {
+      if (!Wanted(kind)) continue;
       DuplicateRow row;
       row.name = kind.name;
       row.recall_bar = kind.recall_bar;
@@ -273,11 +311,29 @@ class Evaluation {
   std::unique_ptr<DuplicatePictures> pictures_;
   std::unique_ptr<DuplicateFinder> finder_;
   DuplicateReport report_;
+  ScenePairs known_;
   std::map<std::pair<size_t, size_t>, std::optional<SameScene>> scenes_;
   std::string dump_;
   double milliseconds_ = 0;
   size_t asked_ = 0;
 };
+
+nlohmann::ordered_json MissJson(const DuplicateMiss& miss) {
+  using Json = nlohmann::ordered_json;
+  const auto place = [](const std::optional<size_t>& at) { return at ? Json(*at) : Json(nullptr); };
+  const DuplicateTrace& trace = miss.trace;
+  return {{"query", miss.query},
+          {"alteration", miss.alteration},
+          {"lost_by", DuplicateStageName(trace.stage)},
+          {"place_by_words", place(trace.by_words)},
+          {"place_by_mirrored_words", place(trace.by_mirrored_words)},
+          {"place_by_hash", place(trace.by_hash)},
+          {"alignments", trace.alignments.size()},
+          {"place_of_promise", place(trace.place)},
+          {"verdict", DuplicateVerdictName(trace.judgement.verdict)},
+          {"score", trace.judgement.score},
+          {"evidence", Json::parse(DuplicateEvidenceJson(trace.judgement.evidence), nullptr, false)}};
+}
 
 double Share(size_t right, size_t wrong) {
   return right + wrong == 0 ? 0 : static_cast<double>(right) / static_cast<double>(right + wrong);
@@ -320,8 +376,11 @@ std::string DuplicateReportToJson(const DuplicateReport& report) {
   if (report.product_queries > 0) add("precision_like_products", report.product_precision(), kDuplicatePrecisionBar);
   Json scenes = Json::array(), wrongs = Json::array();
   for (const SameScene& scene : report.same_scenes) {
-    scenes.push_back(
-        {{"a", scene.a}, {"b", scene.b}, {"correlation", scene.correlation}, {"agreeing", scene.agreeing}});
+    scenes.push_back({{"a", scene.a},
+                      {"b", scene.b},
+                      {"known", scene.known},
+                      {"correlation", scene.correlation},
+                      {"agreeing", scene.agreeing}});
   }
   for (const WrongSame& wrong : report.wrongs) {
     wrongs.push_back({{"query", wrong.query},
@@ -330,6 +389,8 @@ std::string DuplicateReportToJson(const DuplicateReport& report) {
                       {"score", wrong.score},
                       {"inliers", wrong.inliers}});
   }
+  Json misses = Json::array();
+  for (const DuplicateMiss& miss : report.misses) misses.push_back(MissJson(miss));
   const Json json = {{"evaluation", "duplicates"},
                      {"kind", "Copydays-style, generated"},
                      {"seed", report.seed},
@@ -348,6 +409,7 @@ std::string DuplicateReportToJson(const DuplicateReport& report) {
                        {"similar", report.product_similar}}},
                      {"same_scenes", std::move(scenes)},
                      {"wrong", std::move(wrongs)},
+                     {"missed", std::move(misses)},
                      {"query_ms", report.query_ms},
                      {"results", std::move(results)},
                      {"ok", report.ok()}};
@@ -381,10 +443,14 @@ std::string DuplicateReportToText(const DuplicateReport& report) {
       report.product_precision() >= kDuplicatePrecisionBar ? "ok" : "MISSED");
   text += line;
   for (const SameScene& scene : report.same_scenes) {
-    text += "one scene, left out: " + scene.a + " " + scene.b + "\n";
+    text += "one photograph, left out: " + scene.a + " " + scene.b + (scene.known ? " (known)\n" : "\n");
   }
   for (const WrongSame& wrong : report.wrongs) {
     text += "wrong: " + wrong.query + " (" + wrong.alteration + ") " + wrong.found + "\n";
+  }
+  for (const DuplicateMiss& miss : report.misses) {
+    text += "missed: " + miss.query + " (" + miss.alteration + "), lost by " +
+            std::string(DuplicateStageName(miss.trace.stage)) + "\n";
   }
   std::snprintf(line, sizeof(line), "%.1f ms a query from JPEG bytes\n", report.query_ms);
   return text + line;

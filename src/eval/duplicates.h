@@ -21,6 +21,9 @@ struct DuplicateEvalOptions {
   std::filesystem::path vocabulary;  // a file
   std::filesystem::path cache;       // keeps the features of the pictures searched; empty: none
   std::filesystem::path dump;        // a file of tab-separated lines, one for each pair compared; empty: none
+  std::filesystem::path misses;      // a folder for the altered copies whose original is not found; empty: none
+  std::filesystem::path scenes;      // more pairs that are one photograph: ReadScenes
+  std::vector<std::string> rows;     // names of those that are asked; empty: all
   size_t queries = 300;              // pictures of ccp and clothing, half each, of which every row has one altered copy
   size_t distractors = 8000;         // other pictures searched, of all three sets
   size_t products = 1500;            // pictures of products asked for, in one drawn alteration each
@@ -41,10 +44,18 @@ struct DuplicateRow {
   double recall() const { return queries == 0 ? 0 : static_cast<double>(found) / static_cast<double>(queries); }
 };
 
-// A pair of files that shows one scene, by a strict comparison of the files as they are.
+// A pair of files that is one photograph, by a strict comparison of the files as they are, or as known.
 struct SameScene {
   std::string a, b;
+  bool known = false;  // KnownScenes, or the file of more
   float correlation = 0, agreeing = 0;
+};
+
+// An altered copy whose original is not called SAME, and where it was lost.
+struct DuplicateMiss {
+  std::string query;  // its original
+  std::string alteration;
+  DuplicateTrace trace;
 };
 
 // A pair called SAME that is not.
@@ -66,7 +77,8 @@ struct DuplicateReport {
   size_t product_similar = 0;                     // pairs called SIMILAR
   std::vector<SameScene> same_scenes;
   std::vector<WrongSame> wrongs;
-  double query_ms = 0;  // mean, of one thread: from JPEG bytes to the answer
+  std::vector<DuplicateMiss> misses;  // of the rows and of the products
+  double query_ms = 0;                // mean, of one thread: from JPEG bytes to the answer
 
   double precision() const;
   double product_precision() const;

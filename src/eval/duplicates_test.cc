@@ -4,7 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "base/bytes.h"
+#include "base/file.h"
+#include "eval/duplicate_scenes.h"
 #include "image/decode.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
@@ -65,6 +68,40 @@ TEST(DuplicateReportTest, OneMissedBarFails) {
   EXPECT_FALSE(report.ok());
   EXPECT_NE(DuplicateReportToJson(report).find("\"recall_mirror\""), std::string::npos);
   EXPECT_NE(DuplicateReportToText(report).find("MISSED"), std::string::npos);
+}
+
+TEST(DuplicateReportTest, AMissSaysWhereItWasLost) {
+  DuplicateReport report;
+  DuplicateMiss miss{"ccp/photos/1.jpg", "text", {}};
+  miss.trace.stage = DuplicateTrace::Stage::kVerification;
+  miss.trace.by_hash = 3;
+  report.misses.push_back(miss);
+  const std::string json = DuplicateReportToJson(report);
+  EXPECT_NE(json.find("\"lost_by\":\"verification\""), std::string::npos) << json;
+  EXPECT_NE(json.find("\"place_by_hash\":3"), std::string::npos) << json;
+  EXPECT_NE(json.find("\"place_by_words\":null"), std::string::npos) << json;
+  EXPECT_NE(DuplicateReportToText(report).find("missed: ccp/photos/1.jpg (text), lost by verification"),
+            std::string::npos);
+}
+
+TEST(ReadScenesTest, EveryPairHasAReasonAndTheFilesPairsAreAdded) {
+  for (const KnownScene& scene : KnownScenes()) {
+    EXPECT_LT(scene.a, scene.b);
+    EXPECT_FALSE(scene.why.empty()) << scene.a;
+  }
+  EXPECT_EQ(ReadScenes({})->size(), KnownScenes().size());
+  const ScratchFolder folder;
+  const auto file = folder.path() / "same.txt";
+  ASSERT_TRUE(WriteFileAtomic(file, AsBytes("# two\n\nb.jpg\ta.jpg\tthe same fold\nc.jpg\td.jpg\tthe same")).ok());
+  const auto read = ReadScenes(file);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_EQ(read->size(), KnownScenes().size() + 2);
+  EXPECT_TRUE(read->contains({"a.jpg", "b.jpg"}));
+  for (const std::string_view bad : {"a.jpg b.jpg", "a.jpg\tb.jpg", "\tb.jpg\twhy", "a.jpg\t\twhy", "a.jpg\tb.jpg\t"}) {
+    ASSERT_TRUE(WriteFileAtomic(file, AsBytes(bad)).ok());
+    EXPECT_EQ(ReadScenes(file).status().code(), absl::StatusCode::kInvalidArgument) << bad;
+  }
+  EXPECT_EQ(ReadScenes(folder.path() / "none").status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST(EvaluateDuplicatesTest, SaysWhatIsMissing) {

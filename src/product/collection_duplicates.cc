@@ -95,7 +95,7 @@ absl::StatusOr<std::unique_ptr<CollectionDuplicates>> CollectionDuplicates::Open
     return absl::FailedPreconditionError("nothing is indexed yet: run `likeness fingerprint` and `likeness index`");
   }
   LIKENESS_ASSIGN_OR_RETURN(const Release release, ReadRelease(home.objects(), current->name));
-  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path words, FindVocabulary(home.path()));
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path words, FindVocabulary(home.path(), home.config().vocabulary));
   auto made = std::unique_ptr<CollectionDuplicates>(new CollectionDuplicates());
   LIKENESS_ASSIGN_OR_RETURN(made->vocabulary_, Vocabulary::Open(words));
   const FeatureKey local = LocalFeatureKey(*made->vocabulary_);

@@ -16,14 +16,6 @@ DuplicateDocument ViewOf(const DuplicateRecord& record) {
   return {record.width, record.height, record.hash, record.local};
 }
 
-struct Candidate {
-  uint64_t document = 0;
-  DuplicateRecord record;
-  std::vector<Alignment> alignments;
-  // Which are looked at first when not all are: by keypoints or bits, whichever is the stronger.
-  float promise = 0;
-};
-
 float PromiseOf(std::span<const Alignment> alignments) {
   float promise = 0;
   for (const Alignment& alignment : alignments) {
@@ -35,6 +27,20 @@ float PromiseOf(std::span<const Alignment> alignments) {
 }
 
 }  // namespace
+
+struct DuplicateFinder::Candidate {
+  uint64_t document = 0;
+  DuplicateRecord record;
+  std::vector<Alignment> alignments;
+  // Which are looked at first when not all are: by keypoints or bits, whichever is the stronger.
+  float promise = 0;
+};
+
+std::string_view DuplicateStageName(DuplicateTrace::Stage stage) {
+  constexpr std::array<std::string_view, 6> kNames = {"candidates", "verification", "order",
+                                                      "reading",    "verdict",      "found"};
+  return kNames[static_cast<size_t>(stage)];
+}
 
 absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(
     const DuplicateSource& source, const WordSource* words,
@@ -76,12 +82,10 @@ std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_
   return documents;
 }
 
-DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const DuplicateFindOptions& options,
-                                      const std::function<bool(uint64_t)>& allowed) const {
-  DuplicateAnswer answer;
-  const size_t threads = std::max<size_t>(1, options.threads);
-  std::array<std::vector<uint64_t>, 3> sources;
-  ParallelFor(sources.size(), threads, [&](size_t i) {
+DuplicateFinder::Sources DuplicateFinder::Candidates(const DuplicateQuery& query,
+                                                     const DuplicateFindOptions& options) const {
+  Sources sources;
+  ParallelFor(sources.size(), std::max<size_t>(1, options.threads), [&](size_t i) {
     if (i == 2) {
       sources[i] = ByHash(query, options.most_by_hash, options.verdict.most_hash_distance);
       return;
@@ -90,6 +94,13 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
     if (side.empty()) return;
     for (const WordCandidate& found : words_->Find(side, options.most_by_words)) sources[i].push_back(found.document);
   });
+  return sources;
+}
+
+std::vector<DuplicateFinder::Candidate> DuplicateFinder::Verified(const DuplicateQuery& query, const Sources& sources,
+                                                                  const DuplicateFindOptions& options,
+                                                                  const std::function<bool(uint64_t)>& allowed,
+                                                                  DuplicateAnswer& answer) const {
   std::vector<uint64_t> documents;
   for (const std::vector<uint64_t>& source : sources) documents.insert(documents.end(), source.begin(), source.end());
   std::ranges::sort(documents);
@@ -97,7 +108,7 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
   if (allowed) std::erase_if(documents, [&](uint64_t document) { return !allowed(document); });
 
   std::vector<std::optional<Candidate>> verified(documents.size());
-  ParallelFor(documents.size(), threads, [&](size_t i) {
+  ParallelFor(documents.size(), std::max<size_t>(1, options.threads), [&](size_t i) {
     absl::StatusOr<DuplicateRecord> record = source_.Read(documents[i]);
     if (!record.ok()) return;
     Candidate& candidate = verified[i].emplace();
@@ -112,6 +123,14 @@ DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const Duplica
     if (candidate && !candidate->alignments.empty()) candidates.push_back(*std::move(candidate));
   }
   std::ranges::stable_sort(candidates, std::greater<>(), &Candidate::promise);
+  return candidates;
+}
+
+DuplicateAnswer DuplicateFinder::Find(const DuplicateQuery& query, const DuplicateFindOptions& options,
+                                      const std::function<bool(uint64_t)>& allowed) const {
+  DuplicateAnswer answer;
+  const size_t threads = std::max<size_t>(1, options.threads);
+  std::vector<Candidate> candidates = Verified(query, Candidates(query, options), options, allowed, answer);
   if (candidates.size() > options.most_compared) candidates.resize(options.most_compared);
   std::vector<std::optional<DuplicateJudgement>> judged(candidates.size());
   ParallelFor(candidates.size(), threads, [&](size_t i) {
@@ -142,6 +161,39 @@ absl::StatusOr<DuplicateJudgement> DuplicateFinder::Judge(const DuplicateQuery& 
   LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, source_.ReadPixels(document));
   LIKENESS_ASSIGN_OR_RETURN(const Thumbnail thumbnail, Thumbnail::Of(pixels));
   return JudgeDuplicate(query, view, alignments, thumbnail);
+}
+
+absl::StatusOr<DuplicateTrace> DuplicateFinder::Trace(const DuplicateQuery& query, uint64_t document,
+                                                      const DuplicateFindOptions& options) const {
+  using Stage = DuplicateTrace::Stage;
+  DuplicateTrace trace;
+  LIKENESS_ASSIGN_OR_RETURN(const DuplicateRecord record, source_.Read(document));
+  const Sources sources = Candidates(query, options);
+  const auto place_in = [&](const std::vector<uint64_t>& documents) -> std::optional<size_t> {
+    const auto found = std::ranges::find(documents, document);
+    if (found == documents.end()) return std::nullopt;
+    return static_cast<size_t>(found - documents.begin());
+  };
+  trace.by_words = place_in(sources[0]);
+  trace.by_mirrored_words = place_in(sources[1]);
+  trace.by_hash = place_in(sources[2]);
+  trace.alignments = ProposeAlignments(query, ViewOf(record), options.verdict);
+  DuplicateAnswer counts;
+  const std::vector<Candidate> candidates = Verified(query, sources, options, nullptr, counts);
+  if (const auto found = std::ranges::find(candidates, document, &Candidate::document); found != candidates.end()) {
+    trace.place = static_cast<size_t>(found - candidates.begin());
+  }
+  const absl::StatusOr<Pixels> pixels = source_.ReadPixels(document);
+  const absl::StatusOr<Thumbnail> thumbnail = pixels.ok() ? Thumbnail::Of(*pixels) : pixels.status();
+  if (thumbnail.ok()) trace.judgement = JudgeDuplicate(query, ViewOf(record), trace.alignments, *thumbnail);
+  const bool candidate = trace.by_words || trace.by_mirrored_words || trace.by_hash;
+  trace.stage = !candidate                                              ? Stage::kCandidates
+                : trace.alignments.empty()                              ? Stage::kVerification
+                : !trace.place || *trace.place >= options.most_compared ? Stage::kOrder
+                : !thumbnail.ok()                                       ? Stage::kReading
+                : trace.judgement.verdict != DuplicateVerdict::kSame    ? Stage::kVerdict
+                                                                        : Stage::kFound;
+  return trace;
 }
 
 }  // namespace likeness

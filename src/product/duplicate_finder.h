@@ -3,12 +3,14 @@
 //   hash, eight forms, and visual words -> candidates -> keypoints verified -> pixels compared -> SAME, SIMILAR
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/status.h"
@@ -62,6 +64,18 @@ struct DuplicateAnswer {
   size_t unreadable = 0;                // that could not be read: they are no matches
 };
 
+// What became of one document on the way to the verdict: where a duplicate that is not found is lost.
+struct DuplicateTrace {
+  enum class Stage { kCandidates, kVerification, kOrder, kReading, kVerdict, kFound };
+  Stage stage = Stage::kCandidates;                            // that lost it; kFound: it is SAME
+  std::optional<size_t> by_words, by_mirrored_words, by_hash;  // its place among the candidates, from 0
+  std::vector<Alignment> alignments;                           // also where it is no candidate
+  std::optional<size_t> place;                                 // in the order in which pixels are compared
+  DuplicateJudgement judgement;  // also where it would not have been judged; empty where it has no alignments
+};
+// "candidates", "verification", "order", "reading", "verdict", "found"
+std::string_view DuplicateStageName(DuplicateTrace::Stage stage);
+
 // Constant after Make; any thread.
 class DuplicateFinder {
  public:
@@ -79,10 +93,23 @@ class DuplicateFinder {
   absl::StatusOr<DuplicateJudgement> Judge(const DuplicateQuery& query, uint64_t document,
                                            const VerdictOptions& options = {}) const;
 
+  // How Find comes to its verdict about one document. Errors: those of Read.
+  absl::StatusOr<DuplicateTrace> Trace(const DuplicateQuery& query, uint64_t document,
+                                       const DuplicateFindOptions& options = {}) const;
+
   const DuplicateSource& source() const { return source_; }
 
  private:
+  struct Candidate;
+  // Documents by words, by the mirror image's words and by hash, best first each.
+  using Sources = std::array<std::vector<uint64_t>, 3>;
+
   explicit DuplicateFinder(const DuplicateSource& source) : source_(source) {}
+  Sources Candidates(const DuplicateQuery& query, const DuplicateFindOptions& options) const;
+  // Those of them that may lie upon the query somehow, the most promising first.
+  std::vector<Candidate> Verified(const DuplicateQuery& query, const Sources& sources,
+                                  const DuplicateFindOptions& options, const std::function<bool(uint64_t)>& allowed,
+                                  DuplicateAnswer& answer) const;
   std::vector<uint64_t> ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const;
 
   const DuplicateSource& source_;

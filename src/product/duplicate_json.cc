@@ -40,7 +40,10 @@ Json EvidenceJson(const DuplicateEvidence& evidence) {
                     {"correlation", Short(pixels.correlation)},
                     {"block_correlation", Short(pixels.block_correlation)},
                     {"detail", Short(pixels.detail)},
-                    {"toned", Short(pixels.toned)}};
+                    {"toned", Short(pixels.toned)},
+                    {"shown", Short(pixels.shown)},
+                    {"lost", Short(pixels.lost)},
+                    {"recolored", Short(pixels.recolored)}};
   const Affine& t = evidence.transform;
   json["transform"] = {Short(t.a), Short(t.b), Short(t.left), Short(t.c), Short(t.d), Short(t.top)};
   json["mirrored"] = evidence.mirrored;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/thread_pool.h"
 #include "feature/local.h"
 
 namespace likeness {
@@ -11,7 +12,8 @@ namespace {
 
 constexpr size_t kCells = 4, kDirections = 8;  // of a descriptor, in each direction of place, and around
 
-// The first row of each keypoint, which has its nearest word. `rows` are keypoint by keypoint.
+// The first row of each keypoint, which has its nearest word, of as many as are stored of a picture. `rows` are
+// keypoint by keypoint, strongest first.
 std::vector<LocalFeature> Nearest(const std::vector<LocalFeature>& rows) {
   std::vector<LocalFeature> nearest;
   for (const LocalFeature& row : rows) {
@@ -19,6 +21,7 @@ std::vector<LocalFeature> Nearest(const std::vector<LocalFeature>& rows) {
       const LocalFeature& last = nearest.back();
       if (last.x == row.x && last.y == row.y && last.sigma == row.sigma && last.angle == row.angle) continue;
     }
+    if (nearest.size() == kMostKeypoints) break;
     nearest.push_back(row);
   }
   return nearest;
@@ -51,24 +54,33 @@ LocalFeatures MirrorLocal(const LocalFeatures& features, float width) {
 absl::StatusOr<DuplicateQuery> DuplicateQuery::Of(const Pixels& pixels, const Vocabulary& vocabulary,
                                                   const DuplicateQueryOptions& options) {
   DuplicateQuery query;
-  LIKENESS_ASSIGN_OR_RETURN(Thumbnail thumbnail, Thumbnail::Of(pixels));
-  query.thumbnail_ = std::make_shared<const Thumbnail>(std::move(thumbnail));
   query.width_ = pixels.full_width;
   query.height_ = pixels.full_height;
-  if (const absl::StatusOr<PdqTransform> hash = PdqTransform::Of(pixels); hash.ok()) {
-    query.quality_ = hash->quality();
-    query.forms_ = hash->AllForms();
-  }
-  LIKENESS_ASSIGN_OR_RETURN(const LocalFeatures features, ExtractLocal(pixels));
-  const std::vector<LocalFeature> rows = AssignWords(features, vocabulary, options.words);
-  query.as_is_ = VerifyQuery(rows, query.frame());
-  query.as_is_nearest_ = VerifyQuery(Nearest(rows), query.frame());
-  if (options.mirrored) {
-    const std::vector<LocalFeature> mirrored =
-        AssignWords(MirrorLocal(features, query.frame().width), vocabulary, options.words);
-    query.mirrored_ = VerifyQuery(mirrored, query.frame(), /*mirrored=*/true);
-    query.mirrored_nearest_ = VerifyQuery(Nearest(mirrored), query.frame(), /*mirrored=*/true);
-  }
+  SiftOptions sift;
+  sift.most = options.keypoints;
+  absl::StatusOr<Thumbnail> thumbnail = absl::InternalError("");
+  absl::StatusOr<LocalFeatures> features = absl::InternalError("");
+  ParallelFor(2, options.threads, [&](size_t i) {
+    if (i == 0) {
+      features = ExtractLocal(pixels, sift);
+      return;
+    }
+    thumbnail = Thumbnail::Of(pixels);
+    if (const absl::StatusOr<PdqTransform> hash = PdqTransform::Of(pixels); thumbnail.ok() && hash.ok()) {
+      query.quality_ = hash->quality();
+      query.forms_ = hash->AllForms();
+    }
+  });
+  LIKENESS_RETURN_IF_ERROR(thumbnail.status());
+  LIKENESS_RETURN_IF_ERROR(features.status());
+  query.thumbnail_ = std::make_shared<const Thumbnail>(*std::move(thumbnail));
+  ParallelFor(options.mirrored ? 2 : 1, options.threads, [&](size_t i) {
+    const bool mirrored = i == 1;
+    const std::vector<LocalFeature> rows =
+        AssignWords(mirrored ? MirrorLocal(*features, query.frame().width) : *features, vocabulary, options.words);
+    (mirrored ? query.mirrored_ : query.as_is_) = VerifyQuery(rows, query.frame(), mirrored);
+    (mirrored ? query.mirrored_nearest_ : query.as_is_nearest_) = VerifyQuery(Nearest(rows), query.frame(), mirrored);
+  });
   return query;
 }
 

@@ -24,8 +24,12 @@ namespace likeness {
 LocalFeatures MirrorLocal(const LocalFeatures& features, float width);
 
 struct DuplicateQueryOptions {
+  // That are verified: more than are stored, as what is written over a picture has the strongest ones, and would leave
+  // none of the picture's own.
+  size_t keypoints = 2 * kMostKeypoints;
   size_t words = 3;      // of a keypoint that are verified, 1..WordSearch::kMostNearest
   bool mirrored = true;  // looks for its mirror image, too
+  size_t threads = 1;    // for this one picture, 2 at most
 };
 
 // Constant after Of; any thread.
@@ -41,8 +45,8 @@ class DuplicateQuery {
   FrameSize frame() const { return thumbnail_->frame(); }
   int quality() const { return quality_; }  // of the hash, 1..100; 0: it has none
   const std::array<PdqHash, kDihedralForms>& forms() const { return forms_; }
-  // What verification asks with: several words a keypoint; and what candidates are searched with: the nearest alone,
-  // as a word more costs as much again and finds little.
+  // What verification asks with: several words a keypoint; and what candidates are searched with: the nearest alone of
+  // the strongest kMostKeypoints, as a word more costs as much again and finds little.
   const VerifyQuery& as_is() const { return as_is_; }
   const VerifyQuery& mirrored() const { return mirrored_; }
   const VerifyQuery& as_is_nearest() const { return as_is_nearest_; }

@@ -56,7 +56,7 @@ Covered CoverageOf(FrameSize query, const Affine& transform, FrameSize document)
 Affine Scaling(float factor) { return {factor, 0, 0, 0, factor, 0}; }
 
 // A logistic function, fitted to pairs of pictures whose names end in an even digit, of all three evaluation sets, and
-// judged on the others; moved so that one half is where none of the former was wrong but one. docs/duplicates.md.
+// judged on the others; moved so that hardly a pair of either half is wrong. docs/duplicates.md.
 float FittedScore(const DuplicateEvidence& evidence) {
   const PixelAgreement& pixels = evidence.pixels;
   // How near to 1 a share is, so that .99 and .999 differ.
@@ -65,42 +65,33 @@ float FittedScore(const DuplicateEvidence& evidence) {
   const float log_inliers = std::log1p(inliers);
   const float blocks = static_cast<float>(std::min<size_t>(pixels.blocks, 60)) / 30;
   const float bits = std::min(100.0f, static_cast<float>(evidence.hash_distance.value_or(PdqHash::kBits))) / 50;
-  const float logit = -12.532f                                                   //
-                      + 0.146f * log_inliers                                     //
-                      + 1.123f * log_inliers * log_inliers / 4                   //
-                      + 0.856f * near(pixels.agreeing, 0.02f)                    //
-                      + 0.907f * near(pixels.block_correlation, 0.005f)          //
-                      - 0.638f * near(pixels.detail, 0.01f)                      //
-                      + 1.265f * near(pixels.toned, 0.02f)                       //
-                      - 2.620f * bits                                            //
-                      + 3.443f * blocks                                          //
-                      + 10.894f * evidence.matched                               //
-                      + 0.436f * std::min(3.0f, inliers * evidence.spread / 20)  //
-                      - 2.081f * blocks * pixels.agreeing * pixels.agreeing      //
-                      + 0.155f * blocks * pixels.toned                           //
-                      + 0.174f * blocks * near(pixels.block_correlation, 0.01f)  //
-                      + 0.290f * blocks * near(pixels.detail, 0.01f)             //
-                      - 0.807f * log_inliers * pixels.agreeing                   //
-                      - 0.071f * log_inliers * pixels.toned;
+  const float logit = -16.489f                                                   //
+                      + 1.733f * log_inliers                                     //
+                      + 1.660f * log_inliers * log_inliers / 4                   //
+                      + 0.497f * near(pixels.agreeing, 0.02f)                    //
+                      + 0.906f * near(pixels.toned, 0.02f)                       //
+                      - 2.511f * bits                                            //
+                      + 1.565f * blocks                                          //
+                      + 6.021f * evidence.matched                                //
+                      + 0.169f * std::min(3.0f, inliers * evidence.spread / 20)  //
+                      - 4.130f * log_inliers * pixels.agreeing                   //
+                      + 0.133f * pixels.shown                                    //
+                      + 1.850f * log_inliers * pixels.shown                      //
+                      + 3.898f * near(pixels.shown, 0.02f)                       //
+                      - 0.210f * std::min(0.5f, pixels.lost);
   return 1 / (1 + std::exp(-logit));
 }
 
-// Pixels that agree hardly anywhere are SAME in no case.
-constexpr float kFewestAgreeing = 0.25f, kVetoedScore = 0.4f;
+// SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
+// carpet do, and where parts have another color, as an article of a shop dyed anew does.
+constexpr float kMostLost = 0.35f, kMostRecolored = 0.15f, kVetoedScore = 0.4f;
 
-// What the fit has too few examples of: SAME whatever it says.
-constexpr float kPlainCaseScore = 0.6f;
-bool PlainCase(const DuplicateEvidence& evidence) {
+// Small or soft, with few keypoints or none, but near by the hash, and a picture full of things that all agree.
+constexpr float kWholeScore = 0.6f;
+bool Whole(const DuplicateEvidence& evidence) {
   const PixelAgreement& pixels = evidence.pixels;
-  const bool near_hash = evidence.hash_distance.value_or(PdqHash::kBits) <= 40;
-  // Small or soft, without keypoints, but full of things to see that all agree.
-  const bool whole = near_hash && pixels.toned >= 0.99f && pixels.agreeing >= 0.95f &&
-                     pixels.block_correlation >= 0.9f && pixels.blocks >= 34;
-  // Blown out or nearly black, so that no line explains its tones, but every detail is there.
-  const bool brightened = near_hash && pixels.detail >= 0.95f && pixels.block_correlation >= 0.93f;
-  // Much written upon, with many keypoints all over what is left.
-  const bool covered = evidence.inliers >= 50 && evidence.spread >= 0.33f && pixels.agreeing >= 0.55f;
-  return whole || brightened || covered;
+  return evidence.hash_distance.value_or(PdqHash::kBits) <= 40 && pixels.toned >= 0.99f && pixels.blocks >= 45 &&
+         ((pixels.agreeing >= 0.95f && pixels.block_correlation >= 0.9f) || pixels.shown >= 0.93f);
 }
 
 }  // namespace
@@ -165,10 +156,11 @@ std::vector<Alignment> ProposeAlignments(const DuplicateQuery& query, const Dupl
 
 float SameScore(const DuplicateEvidence& evidence) {
   if (evidence.pixels.blocks == 0) return 0;
-  // However many keypoints agree, two shirts on one carpet are two photographs.
-  if (evidence.pixels.agreeing < kFewestAgreeing) return std::min(FittedScore(evidence), kVetoedScore);
   const float fitted = FittedScore(evidence);
-  return PlainCase(evidence) ? std::max(fitted, kPlainCaseScore) : fitted;
+  if (evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored) {
+    return std::min(fitted, kVetoedScore);
+  }
+  return Whole(evidence) ? std::max(fitted, kWholeScore) : fitted;
 }
 
 DuplicateJudgement JudgeDuplicate(const DuplicateQuery& query, const DuplicateDocument& document,

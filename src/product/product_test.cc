@@ -82,6 +82,40 @@ Pixels Mirror(const Pixels& p) {
   });
 }
 
+// Every value times `factor`, cut off at white.
+Pixels Brightened(Pixels pixels, double factor) {
+  for (uint8_t& value : pixels.rgb) value = static_cast<uint8_t>(std::min(255.0, value * factor));
+  return pixels;
+}
+
+// Lines of blocks, as letters are: as many keypoints as the picture has of its own.
+Pixels WrittenUpon(Pixels pixels) {
+  for (const uint32_t top : {30u, 200u}) {
+    for (uint32_t y = top; y < top + 35; ++y) {
+      for (uint32_t x = 20; x < pixels.width - 20; ++x) {
+        Random cell(top * 1000 + y / 5 * 100 + x / 5);
+        if (cell() % 2 == 0) std::fill_n(&pixels.rgb[(size_t{y} * pixels.width + x) * 3], 3, uint8_t{255});
+      }
+    }
+  }
+  return pixels;
+}
+
+// Red and blue of a part exchanged at about the same brightness.
+Pixels Dyed(Pixels pixels, uint32_t left, uint32_t width) {
+  for (uint32_t y = 0; y < pixels.height; ++y) {
+    for (uint32_t x = left; x < left + width; ++x) {
+      uint8_t* p = &pixels.rgb[(size_t{y} * pixels.width + x) * 3];
+      const double luma = 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
+      const double red = std::clamp(luma + 40, 0.0, 255.0), blue = std::clamp(luma - 60, 0.0, 255.0);
+      p[0] = static_cast<uint8_t>(red);
+      p[1] = static_cast<uint8_t>(std::clamp((luma - 0.299 * red - 0.114 * blue) / 0.587, 0.0, 255.0));
+      p[2] = static_cast<uint8_t>(blue);
+    }
+  }
+  return pixels;
+}
+
 Pixels Resize(const Pixels& pixels, uint32_t width, uint32_t height) {
   ResampleOptions options;
   options.width = width;
@@ -157,6 +191,9 @@ TEST_F(FinderTest, AlteredCopiesAreSame) {
       {"half of it", Crop(scene, 60, 40, 255, 198)},
       {"a third of it", Crop(scene, 120, 90, 197, 153)},
       {"mirrored", Mirror(scene)},
+      {"blown out", Recompressed(Brightened(scene, 1.7), 85)},
+      {"darkened", Recompressed(Brightened(scene, 0.5), 85)},
+      {"written upon", Recompressed(WrittenUpon(scene), 85)},
       {"turned", Remap(scene, 420, 400,
                        [&](uint32_t x, uint32_t y) {
                          const double dx = x - 210.0, dy = y - 200.0;
@@ -210,6 +247,38 @@ TEST_F(FinderTest, OneThingOnTwoPicturesIsNotSame) {
   const DuplicateJudgement judged = *finder_->Judge(QueryOf(query), 2);
   EXPECT_GE(judged.evidence.inliers, 8u);
   EXPECT_EQ(judged.verdict, DuplicateVerdict::kSimilar) << DuplicateEvidenceJson(judged.evidence);
+}
+
+TEST_F(FinderTest, ATraceTellsWhereADocumentIsLost) {
+  using Stage = DuplicateTrace::Stage;
+  const DuplicateQuery query = QueryOf(Scene(3));
+  const DuplicateTrace found = *finder_->Trace(query, 3);
+  EXPECT_EQ(found.stage, Stage::kFound);
+  EXPECT_EQ(found.by_words, 0u);
+  EXPECT_EQ(found.by_hash, 0u);
+  EXPECT_EQ(found.place, 0u);
+  EXPECT_EQ(found.judgement.verdict, DuplicateVerdict::kSame);
+  DuplicateFindOptions none;
+  none.most_by_words = none.most_by_hash = 0;
+  const DuplicateTrace unseen = *finder_->Trace(query, 3, none);
+  EXPECT_EQ(unseen.stage, Stage::kCandidates);
+  EXPECT_EQ(unseen.judgement.verdict, DuplicateVerdict::kSame) << "it is told what would have been said";
+  DuplicateFindOptions few;
+  few.most_compared = 0;
+  EXPECT_EQ(finder_->Trace(query, 3, few)->stage, Stage::kOrder);
+  EXPECT_NE(finder_->Trace(query, 5)->stage, Stage::kFound);
+  source_->broken = 3;
+  EXPECT_EQ(finder_->Trace(query, 3)->stage, Stage::kReading);
+}
+
+TEST_F(FinderTest, ThreadsChangeNoAnswer) {
+  DuplicateQueryOptions options;
+  options.threads = 2;
+  const Pixels picture = Recompressed(Mirror(Scene(4)), 60);
+  const DuplicateQuery one = QueryOf(picture), two = *DuplicateQuery::Of(picture, *TheVocabulary(), options);
+  EXPECT_EQ(one.forms(), two.forms());
+  EXPECT_EQ(DuplicateEvidenceJson(finder_->Judge(one, 4)->evidence),
+            DuplicateEvidenceJson(finder_->Judge(two, 4)->evidence));
 }
 
 TEST_F(FinderTest, PicturesWithFewKeypointsAreFoundByTheirHash) {
@@ -349,19 +418,25 @@ TEST(MirrorTest, KeypointsOfTheMirroredPictureAreThoseOfTheMirroredRows) {
 TEST(SameScoreTest, KeypointsAloneAreNotEnough) {
   // Two garments on one carpet, as they were measured, and the same figures with pixels that agree.
   DuplicateEvidence evidence;
-  evidence.hash_distance = 114;
-  evidence.pairs = 112;
-  evidence.inliers = 89;
-  evidence.spread = 0.734f;
-  evidence.matched = 0.312f;
-  evidence.pixels.correlation = 0.5731f;
-  evidence.pixels.agreeing = 0.1652f;
-  evidence.pixels.block_correlation = 0.3242f;
-  evidence.pixels.detail = 0.2493f;
-  evidence.pixels.blocks = 66;
+  evidence.hash_distance = 112;
+  evidence.pairs = 200;
+  evidence.inliers = 161;
+  evidence.spread = 0.768f;
+  evidence.matched = 0.433f;
+  evidence.pixels.agreeing = 0.318f;
+  evidence.pixels.toned = 0.487f;
+  evidence.pixels.shown = 0.46f;
+  evidence.pixels.lost = 0.409f;
+  evidence.pixels.blocks = 59;
   EXPECT_LT(SameScore(evidence), kSameScore);
-  evidence.pixels = {{}, 0.99f, 0.95f, 0.95f, 0.85f, 1.0f, 66, 2, 40};
+  evidence.pixels.agreeing = 0.95f;
+  evidence.pixels.toned = 1;
+  evidence.pixels.shown = 0.9f;
+  evidence.pixels.lost = 0;
   EXPECT_GT(SameScore(evidence), kSameScore);
+  evidence.pixels.recolored = 0.5f;  // an article dyed
+  EXPECT_LT(SameScore(evidence), kSameScore);
+  evidence.pixels.recolored = 0;
   evidence.pixels.blocks = 0;
   EXPECT_EQ(SameScore(evidence), 0);
 }
@@ -415,6 +490,42 @@ TEST(ComparePixelsTest, MovesToWherePixelsAgreeAndKnowsWhenTheyDoNot) {
   EXPECT_EQ(ComparePixels(scene, other, {1, 1, 0, 1, 1, 0}).blocks, 0u);     // no way back
   const Thumbnail tiny = *Thumbnail::Of(Flat(1, 1, 3));
   EXPECT_EQ(ComparePixels(tiny, scene, {}).blocks, 0u);
+}
+
+TEST(ComparePixelsTest, AChangeOfTonesIsUndoneOnlyAsFarAsItCanBe) {
+  const Pixels scene = Scene(43);
+  const Thumbnail document = *Thumbnail::Of(scene);
+  for (const double factor : {0.5, 0.7, 1.4, 1.7}) {
+    SCOPED_TRACE(factor);
+    const Thumbnail query = *Thumbnail::Of(Brightened(scene, factor));
+    const PixelAgreement changed = ComparePixels(query, document, {}), back = ComparePixels(document, query, {});
+    for (const PixelAgreement& agreement : {changed, back}) {
+      EXPECT_GT(agreement.toned, 0.95f);
+      EXPECT_GT(agreement.shown, 0.85f);
+      EXPECT_LT(agreement.lost, 0.05f);
+      EXPECT_LT(agreement.recolored, 0.05f);
+    }
+  }
+}
+
+TEST(ComparePixelsTest, WhatIsWrittenHidesLittleAndAnotherPictureAll) {
+  const Pixels scene = Scene(44);
+  const Thumbnail document = *Thumbnail::Of(scene);
+  const PixelAgreement written = ComparePixels(*Thumbnail::Of(WrittenUpon(scene)), document, {});
+  EXPECT_GT(written.shown, 0.6f);
+  EXPECT_LT(written.lost, 0.2f);
+  const PixelAgreement other = ComparePixels(*Thumbnail::Of(Scene(45)), document, {});
+  EXPECT_LT(other.shown, 0.3f);
+  EXPECT_GT(other.lost, 0.5f);
+}
+
+TEST(ComparePixelsTest, ADyedPartIsToldFromACastOverAll) {
+  const Pixels scene = Scene(46);
+  const Thumbnail document = *Thumbnail::Of(scene);
+  EXPECT_GT(ComparePixels(*Thumbnail::Of(Dyed(scene, 0, 120)), document, {}).recolored, 0.15f);
+  Pixels cast = scene;
+  for (size_t i = 2; i < cast.rgb.size(); i += 3) cast.rgb[i] = static_cast<uint8_t>(std::min(255, cast.rgb[i] + 12));
+  EXPECT_LT(ComparePixels(*Thumbnail::Of(cast), document, {}).recolored, 0.1f);
 }
 
 TEST(WordListsTest, FindsTheDocumentWithTheSameKeypoints) {

@@ -17,8 +17,22 @@ constexpr float kBlockAgrees = 0.8f;             // correlation
 constexpr float kSameLuma = 14, kSameColor = 9;  // by which the means of two blocks may differ
 constexpr float kSurroundings = 6;               // samples across that a sample is compared with
 constexpr float kFaint = 6;                      // luma; what stands out by much more counts hardly more
+constexpr float kStandsOut = 8;                  // luma; less is no structure
+constexpr float kSameSample = 3, kSameSampleColor = 12;
+constexpr float kSameOfStructure = 0.4f;  // of what a sample stands out by: pictures lie a little beside one another
+constexpr float kFewestStructured = 64;   // samples
+constexpr float kLeastOfBlock = 0.3f;     // of a block's samples: below, nothing of it shows
+constexpr size_t kToneStep = 2;           // every so many samples say how tones were changed
+constexpr float kSameHue = 10;            // luma by which a sample may differ that tells of its color
+// Median difference of color of such samples of a block. A JPEG of quality 10 keeps the mean of each difference of 16 x
+// 16 pixels in steps of 10.6: both together may be off by 7.5.
+constexpr float kRecolored = 8;
 constexpr int kRefinements = 5;
 constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
+
+// Rec. 601.
+constexpr float kRedShare = 0.299f, kGreenShare = 0.587f, kBlueShare = 0.114f;
+constexpr float kBlueDifference = 0.564f, kRedDifference = 0.713f;
 
 // One place that both pictures show.
 struct Sample {
@@ -168,63 +182,117 @@ float FarthestMove(FrameSize frame, const Affine& from, const Affine& to) {
   return most;
 }
 
+using Color = std::array<float, Thumbnail::kChannels>;  // luma and two differences, as thumbnails have them
+using Rgb = std::array<float, 3>;
+
+Rgb RgbOf(const Color& color) {
+  const float b = color[0] + color[1] / kBlueDifference, r = color[0] + color[2] / kRedDifference;
+  return {r, (color[0] - kRedShare * r - kBlueShare * b) / kGreenShare, b};
+}
+
 // What the samples of both pictures say.
 struct Looked {
-  std::vector<std::array<float, Thumbnail::kChannels>> query, document;
+  std::vector<Color> query, document;
+  std::vector<Rgb> query_rgb, document_rgb;
 };
 
-// A line from the query's luma to the document's that samples far from it, and blown out ones, do not move much.
+// A line from the query's red, green and blue to the document's, cut off where a picture ends.
 struct Tone {
   float gain = 1, offset = 0;
+  float operator()(float v) const { return std::clamp(gain * v + offset, 0.0f, 255.0f); }
+  Tone Inverse() const { return {1 / gain, -offset / gain}; }
 };
 
-bool BlownOut(float luma) { return luma < 6 || luma > 249; }
+bool BlownOut(float value) { return value < 6 || value > 249; }
 
-// Fits again and again to what lies near the line, from `tone` on; returns how many samples do in the end.
-double RefineTone(const Looked& looked, Tone& tone) {
-  double near = 0;
+// Whether a value at the end of the range is one that was cut off: what it was is beyond, and no more is known of it.
+bool Beyond(double value, double made) { return (value > 249 && made >= 255) || (value < 6 && made <= 0); }
+
+// Fits again and again to what lies near the line, from `tone` on, each of red, green and blue for itself: where a
+// garment is blown out, and red behind it, green and blue still say how much brighter all was made.
+void RefineTone(const Looked& looked, Tone& tone) {
   for (int round = 0; round < 4; ++round) {
     double n = 0, x = 0, y = 0, xx = 0, xy = 0;
-    near = 0;
-    for (size_t i = 0; i < looked.query.size(); ++i) {
-      const float q = looked.query[i][0], d = looked.document[i][0];
-      const double residual = (d - tone.gain * q - tone.offset) / 10;
-      const double agrees = 1 / (1 + residual * residual);
-      const double weight = BlownOut(q) || BlownOut(d) ? 0.05 * agrees : agrees * agrees;
-      near += agrees;
-      n += weight, x += weight * q, y += weight * d, xx += weight * q * q, xy += weight * q * d;
+    for (size_t i = 0; i < looked.query.size(); i += kToneStep) {
+      for (size_t c = 0; c < 3; ++c) {
+        const double q = looked.query_rgb[i][c], d = looked.document_rgb[i][c];
+        const double residual = (d - tone.gain * q - tone.offset) / 10;
+        const double agrees = 1 / (1 + residual * residual);
+        const bool beyond = Beyond(d, tone.gain * q + tone.offset) || Beyond(q, (d - tone.offset) / tone.gain);
+        const double weight = beyond ? 0.01 * agrees : agrees * agrees;
+        n += weight, x += weight * q, y += weight * d, xx += weight * q * q, xy += weight * q * d;
+      }
     }
     const double variance = xx / n - x / n * (x / n);
     if (!(n > 1) || variance < 1) break;
     tone.gain = static_cast<float>(std::clamp((xy / n - x / n * (y / n)) / variance, 0.2, 5.0));
     tone.offset = static_cast<float>(y / n - tone.gain * x / n);
   }
-  return near;
 }
 
-// From several guesses the line that most samples lie near: a fit to all is led astray by what is laid over a picture.
+// How many samples one picture's change of tone explains in the other.
+double Explained(const std::vector<Rgb>& from, const std::vector<Rgb>& to, const Tone& tone) {
+  double explained = 0;
+  for (size_t i = 0; i < from.size(); i += kToneStep) {
+    for (size_t c = 0; c < 3; ++c) {
+      const double residual = (to[i][c] - tone(from[i][c])) / 10;
+      explained += 1 / (1 + residual * residual);
+    }
+  }
+  return explained;
+}
+
+// From several guesses the line that explains most: a fit to all is led astray by what is laid over a picture.
 Tone FitTone(const Looked& looked) {
   Tone best;
   double most = -1;
   for (const float gain : {1.0f, 1.5f, 0.65f}) {
     Tone tone{gain, 0};
-    if (const double near = RefineTone(looked, tone); near > most) most = near, best = tone;
+    RefineTone(looked, tone);
+    const double explained = std::max(Explained(looked.query_rgb, looked.document_rgb, tone),
+                                      Explained(looked.document_rgb, looked.query_rgb, tone.Inverse()));
+    if (explained > most) most = explained, best = tone;
   }
   return best;
 }
 
-float TonedShare(const Looked& looked, const Grid& grid, const Tone& tone) {
+// The color that a change of tone makes of another.
+Color Toned(const Rgb& from, const Tone& tone) {
+  const float red = tone(from[0]), green = tone(from[1]), blue = tone(from[2]);
+  const float luma = kRedShare * red + kGreenShare * green + kBlueShare * blue;
+  return {luma, kBlueDifference * (blue - luma), kRedDifference * (red - luma)};
+}
+
+// One picture as the other one's change of tone would have made it, beside that other one; and what surrounds each
+// sample, of luma.
+struct Rendered {
+  std::vector<Color> made, seen;
+  std::vector<float> made_around, seen_around;
+};
+
+Rendered Render(const std::vector<Rgb>& from, const std::vector<float>& from_around, const std::vector<Color>& to,
+                const std::vector<float>& to_around, const Tone& tone) {
+  Rendered rendered;
+  rendered.made.reserve(from.size());
+  for (const Rgb& color : from) rendered.made.push_back(Toned(color, tone));
+  for (const float luma : from_around) rendered.made_around.push_back(tone(luma));
+  rendered.seen = to;
+  rendered.seen_around = to_around;
+  return rendered;
+}
+
+float TonedShare(const Rendered& rendered, const Grid& grid) {
   struct Sum {
     float n = 0, luma = 0, blue = 0, red = 0;
   };
   std::vector<Sum> sums(static_cast<size_t>(grid.blocks));
   for (size_t i = 0; i < grid.samples.size(); ++i) {
-    const auto &q = looked.query[i], &d = looked.document[i];
+    const Color &made = rendered.made[i], &seen = rendered.seen[i];
     Sum& sum = sums[static_cast<size_t>(grid.samples[i].block)];
     sum.n += 1;
-    if (!BlownOut(q[0]) && !BlownOut(d[0])) sum.luma += d[0] - tone.gain * q[0] - tone.offset;
-    sum.blue += d[1] - tone.gain * q[1];
-    sum.red += d[2] - tone.gain * q[2];
+    if (!BlownOut(made[0]) && !BlownOut(seen[0])) sum.luma += seen[0] - made[0];
+    sum.blue += seen[1] - made[1];
+    sum.red += seen[2] - made[2];
   }
   float blocks = 0, toned = 0;
   for (const Sum& sum : sums) {
@@ -236,15 +304,107 @@ float TonedShare(const Looked& looked, const Grid& grid, const Tone& tone) {
   return blocks > 0 ? toned / blocks : 0;
 }
 
+float DetailOf(const Rendered& rendered) {
+  double product = 0, of_made = 0, of_seen = 0;
+  for (size_t i = 0; i < rendered.made.size(); ++i) {
+    const auto faint = [](float v) { return v / (std::abs(v) + kFaint); };
+    const float made = faint(rendered.made[i][0] - rendered.made_around[i]);
+    const float seen = faint(rendered.seen[i][0] - rendered.seen_around[i]);
+    product += made * seen, of_made += made * made, of_seen += seen * seen;
+  }
+  return of_made * of_seen > 1e-9 ? static_cast<float>(product / std::sqrt(of_made * of_seen)) : 0;
+}
+
+// What is laid over one of the pictures, and what shows between.
+void JudgeCover(const Rendered& rendered, const Grid& grid, PixelAgreement& result) {
+  struct Count {
+    float n = 0, agreeing = 0;
+  };
+  std::vector<Count> blocks(static_cast<size_t>(grid.blocks));
+  // Structure of the one and of the other: letters are structure of but one of them.
+  Count made_structure, seen_structure;
+  for (size_t i = 0; i < grid.samples.size(); ++i) {
+    const Color &made = rendered.made[i], &seen = rendered.seen[i];
+    const float luma = std::abs(made[0] - seen[0]), color = std::hypot(made[1] - seen[1], made[2] - seen[2]);
+    const float of_made = std::abs(made[0] - rendered.made_around[i]);
+    const float of_seen = std::abs(seen[0] - rendered.seen_around[i]);
+    const auto count = [&](Count& structure, float stands_out) {
+      if (stands_out < kStandsOut) return;
+      structure.n += 1;
+      if (luma <= kSameSample + kSameOfStructure * stands_out && color <= kSameSampleColor) structure.agreeing += 1;
+    };
+    count(made_structure, of_made);
+    count(seen_structure, of_seen);
+    Count& block = blocks[static_cast<size_t>(grid.samples[i].block)];
+    block.n += 1;
+    if (luma <= kSameLuma + kSameOfStructure * std::min(of_made, of_seen) && color <= kSameSampleColor) {
+      block.agreeing += 1;
+    }
+  }
+  const auto share = [](const Count& c) { return c.n < kFewestStructured ? 0 : c.agreeing / c.n; };
+  result.shown = std::max(share(made_structure), share(seen_structure));
+  float all = 0, lost = 0;
+  for (const Count& block : blocks) {
+    if (block.n < static_cast<float>(kFewestOfBlock)) continue;
+    all += block.n;
+    if (block.agreeing < kLeastOfBlock * block.n) lost += block.n;
+  }
+  result.lost = all > 0 ? lost / all : 1;
+}
+
+float Median(std::vector<float>& values) {
+  const auto at = values.begin() + static_cast<ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), at, values.end());
+  return *at;
+}
+
+// Blocks whose brightness is the same and whose color is not: what was dyed, or another article. What the colors of all
+// blocks have in common is a cast over the whole picture, and is taken off before. Medians, so that letters between the
+// samples of a block do not color it.
+// `strength`: what differences are multiplied with, as in a picture made darker they are smaller.
+void JudgeColor(const Rendered& rendered, const Grid& grid, const std::vector<bool>& structured, float strength,
+                PixelAgreement& result) {
+  struct Block {
+    float n = 0;
+    std::vector<float> blue, red;  // differences, of the samples of the same brightness
+    bool Tells() const {
+      return n >= static_cast<float>(kFewestOfBlock) && static_cast<float>(blue.size()) >= kLeastOfBlock * n;
+    }
+  };
+  std::vector<Block> blocks(static_cast<size_t>(grid.blocks));
+  for (size_t i = 0; i < grid.samples.size(); ++i) {
+    const Color &made = rendered.made[i], &seen = rendered.seen[i];
+    Block& block = blocks[static_cast<size_t>(grid.samples[i].block)];
+    block.n += 1;
+    if (std::abs(seen[0] - made[0]) > kSameHue) continue;
+    block.blue.push_back(seen[1] - made[1]);
+    block.red.push_back(seen[2] - made[2]);
+  }
+  std::vector<float> blues, reds;
+  std::vector<std::pair<float, float>> structures;
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    if (!blocks[i].Tells()) continue;
+    blues.push_back(Median(blocks[i].blue));
+    reds.push_back(Median(blocks[i].red));
+    if (structured[i]) structures.emplace_back(blues.back(), reds.back());
+  }
+  if (structures.empty()) return;
+  const float blue = Median(blues), red = Median(reds);
+  float recolored = 0;
+  for (const auto& [b, r] : structures) recolored += strength * std::hypot(b - blue, r - red) > kRecolored ? 1 : 0;
+  result.recolored = recolored / static_cast<float>(structures.size());
+}
+
 void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, const Affine& back,
            PixelAgreement& result) {
   const float width = grid.spacing * ScaleOf(back);
-  std::vector<Moments> blocks(static_cast<size_t>(grid.blocks));
+  std::vector<Moments> blocks(static_cast<size_t>(grid.blocks)), rendered_blocks(blocks.size());
   Moments all;
   double color = 0;
   Looked looked;
   looked.query.reserve(grid.samples.size());
   looked.document.reserve(grid.samples.size());
+  std::vector<float> query_around, document_around;
   for (const Sample& sample : grid.samples) {
     const auto q = query.At(back(sample.at), width), d = document.At(sample.at, grid.spacing);
     all.Add(q[0], d[0]);
@@ -252,32 +412,45 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
     color += std::hypot(q[1] - d[1], q[2] - d[2]);
     looked.query.push_back(q);
     looked.document.push_back(d);
+    looked.query_rgb.push_back(RgbOf(q));
+    looked.document_rgb.push_back(RgbOf(d));
+    query_around.push_back(query.LumaAt(back(sample.at), kSurroundings * width));
+    document_around.push_back(document.LumaAt(sample.at, kSurroundings * grid.spacing));
   }
   if (all.n < 16) return;
+  // Either picture may be the one that was changed, and what its change has cut off cannot be undone: so each is made
+  // of the other, and that which comes nearer is believed.
   const Tone tone = FitTone(looked);
-  result.toned = TonedShare(looked, grid, tone);
-  double product = 0, of_query = 0, of_document = 0;
-  for (size_t i = 0; i < grid.samples.size(); ++i) {
-    const Point at = grid.samples[i].at;
-    const auto faint = [](float v) { return v / (std::abs(v) + kFaint); };
-    const float q = faint(tone.gain * (looked.query[i][0] - query.LumaAt(back(at), kSurroundings * width)));
-    const float d = faint(looked.document[i][0] - document.LumaAt(at, kSurroundings * grid.spacing));
-    product += q * d, of_query += q * q, of_document += d * d;
+  float gain = tone.gain;  // of the one that is believed
+  Rendered rendered = Render(looked.query_rgb, query_around, looked.document, document_around, tone);
+  result.toned = TonedShare(rendered, grid);
+  result.detail = DetailOf(rendered);
+  Rendered other = Render(looked.document_rgb, document_around, looked.query, query_around, tone.Inverse());
+  if (const float toned = TonedShare(other, grid); toned > result.toned) {
+    rendered = std::move(other);
+    gain = 1 / tone.gain;
+    result.toned = toned;
+    result.detail = DetailOf(rendered);
   }
-  if (of_query * of_document > 1e-9) {
-    result.detail = static_cast<float>(product / std::sqrt(of_query * of_document));
+  JudgeCover(rendered, grid, result);
+  for (size_t i = 0; i < grid.samples.size(); ++i) {
+    rendered_blocks[static_cast<size_t>(grid.samples[i].block)].Add(rendered.made[i][0], rendered.seen[i][0]);
   }
   double weights = 0, agreeing = 0, correlations = 0;
-  for (const Moments& block : blocks) {
+  std::vector<bool> structured(blocks.size(), false);
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    const Moments& block = blocks[i];
     if (block.n < kFewestOfBlock) continue;
     const double largest = std::sqrt(std::max(block.x_variance(), block.y_variance()));
     if (largest < kPlainBlock) continue;
     ++result.blocks;
-    const double correlation = block.Correlation();
+    structured[i] = true;
+    const double correlation = std::max(block.Correlation(), rendered_blocks[i].Correlation());
     weights += block.n;
     correlations += block.n * correlation;
     if (correlation >= kBlockAgrees) agreeing += block.n;
   }
+  JudgeColor(rendered, grid, structured, std::max(1.0f, 1 / gain), result);
   result.correlation = static_cast<float>(all.Correlation());
   result.contrast = static_cast<float>(std::sqrt(std::min(all.x_variance(), all.y_variance())));
   result.color_difference = static_cast<float>(color / all.n);
@@ -316,10 +489,10 @@ absl::StatusOr<Thumbnail> Thumbnail::Of(const Pixels& pixels) {
   for (std::vector<float>& channel : level.channels) channel.resize(count);
   for (size_t i = 0; i < count; ++i) {
     const float r = from->rgb[3 * i], g = from->rgb[3 * i + 1], b = from->rgb[3 * i + 2];
-    const float luma = 0.299f * r + 0.587f * g + 0.114f * b;
+    const float luma = kRedShare * r + kGreenShare * g + kBlueShare * b;
     level.channels[0][i] = luma;
-    level.channels[1][i] = 0.564f * (b - luma);
-    level.channels[2][i] = 0.713f * (r - luma);
+    level.channels[1][i] = kBlueDifference * (b - luma);
+    level.channels[2][i] = kRedDifference * (r - luma);
   }
   thumbnail.levels_.push_back(std::move(level));
   while (std::min(thumbnail.levels_.back().width, thumbnail.levels_.back().height) >= 2 * kSmallestSide) {

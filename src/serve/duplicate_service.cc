@@ -27,11 +27,13 @@ struct DuplicateService::Run {
   CollectionDuplicates::Clusters clusters;  // once it has ended
   std::thread thread;
 
-  void Start() {
+  // `threads` of low priority, as those that they start inherit it.
+  void Start(size_t threads) {
     images = duplicates->snapshot().doc_count();
-    thread = std::thread([this] {
+    thread = std::thread([this, threads] {
       ::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), kLowPriority);
       FindPairsOptions options;
+      options.threads = threads;
       options.stop = &stop;
       options.progress = [this](uint64_t at, uint64_t total) {
         done = at;
@@ -152,7 +154,7 @@ absl::StatusOr<DuplicateClusterPage> DuplicateService::Clusters(uint64_t offset,
     if (run_ == nullptr || run_->duplicates != duplicates) {
       old = std::exchange(run_, std::make_shared<Run>());
       run_->duplicates = duplicates;
-      run_->Start();
+      run_->Start(home_.config().threads);
     }
     run = run_;
   }

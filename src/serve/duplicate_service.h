@@ -87,8 +87,8 @@ class DuplicateService {
   // (nothing is indexed, or without the features that this needs), DeadlineExceeded, data errors of DecodeImage.
   absl::StatusOr<DuplicatesAnswer> Find(const DuplicatesRequest& request);
 
-  // The first call after a switch of releases starts a run over all images in the background, on one thread of low
-  // priority; until it has ended the page says how far it is. Errors: FailedPrecondition, as Find.
+  // The first call after a switch of releases starts a run over all images in the background, on the configured
+  // threads at low priority; until it has ended the page says how far it is. Errors: FailedPrecondition, as Find.
   absl::StatusOr<DuplicateClusterPage> Clusters(uint64_t offset, size_t limit);
 
  private:
