@@ -10,6 +10,7 @@
 #include "eval/floor.h"
 #include "eval/labelled_set.h"
 #include "learn/ranker_trainer.h"
+#include "rank/topic.h"
 #include "rank/weights.h"
 #include "serve/search_service.h"
 
@@ -111,12 +112,17 @@ absl::StatusOr<std::vector<RankedPair>> CollectPairs(SearchService& service, con
     SearchRequest request;
     request.signature = queries[q];
     request.k = flags.k + 1;
-    LIKENESS_ASSIGN_OR_RETURN(const VisualQuery query, service.QueryFor(request, *serving, probe));
-    LIKENESS_ASSIGN_OR_RETURN(const LeafAnswer answer,
-                              AnswerLeaf(*serving->snapshot, query, serving->pinned, flags.threads));
-    for (const Hit& hit : answer.hits) {
+    LIKENESS_ASSIGN_OR_RETURN(VisualQuery query, service.QueryFor(request, *serving, probe));
+    query.traits.words = query.traits.code = true;
+    LIKENESS_ASSIGN_OR_RETURN(LeafAnswer answer, AnswerLeaf(*serving->snapshot, query, serving->pinned, flags.threads));
+    // The topic is that of the others: an uploaded picture has no words of its own either.
+    std::erase_if(answer.hits, [&](const Hit& hit) { return hit.signature == queries[q]; });
+    const Topics topics = TopicsOf(answer.hits);
+    for (size_t i = 0; i < answer.hits.size(); ++i) {
+      Hit& hit = answer.hits[i];
+      if (topics.hits[i]) hit.evidence.signals.Set(Signal::kTopic, *topics.hits[i]);
       const auto label = labels.find(hit.signature);
-      if (hit.signature == queries[q] || label == labels.end()) continue;
+      if (label == labels.end()) continue;
       pairs.push_back({static_cast<uint32_t>(q), hit.evidence.signals, label->second == labels[queries[q]]});
     }
   }

@@ -100,7 +100,11 @@ Json ToJson(const ConformityReport& report) {
   for (const ConformityPoint& point : report.curve) curve.push_back(ToJson(point));
   return {{"queries", report.queries},
           {"visual_p_at_5", report.visual_p_at_5},
+          {"topic_p_at_5", report.topic_p_at_5},
+          {"own_words_p_at_5", report.words_p_at_5},
           {"at_60_percent", ToJson(report.at_share)},
+          {"other_half", ToJson(report.other_half)},
+          {"other_half_visual_p_at_5", report.other_half_visual},
           {"curve", std::move(curve)}};
 }
 

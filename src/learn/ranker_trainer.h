@@ -23,7 +23,8 @@ struct RankerOptions {
   double held_out = 0.3;  // share of queries that the weights are judged on and not fitted to
   double ridge = 1e-3;
   // Signals that may get a weight; the others stay 0. Weights are never negative.
-  std::vector<Signal> signals = {Signal::kVisual, Signal::kColor, Signal::kAnnotation, Signal::kEngagement};
+  std::vector<Signal> signals = {Signal::kVisual, Signal::kColor, Signal::kAnnotation, Signal::kTopic,
+                                 Signal::kEngagement};
 };
 
 struct RankerReport {

@@ -1,7 +1,7 @@
 // The conformity threshold on the metadata of results: precision at the expense of recall (paper, section 3).
 //
-// Pictures that look alike and are described alike are alike; one whose words nobody else's words support is a guess.
-// The words are those of the results alone, never the query's.
+// Pictures that look alike and are described alike are alike; where looks and words disagree a result is a guess. The
+// words are those of the results alone, never the query's.
 #pragma once
 
 #include <cstddef>
@@ -9,28 +9,28 @@
 #include <span>
 #include <vector>
 
+#include "rank/topic.h"
 #include "types/hit.h"
 
 namespace likeness {
 
-inline constexpr size_t kConformityNear = 12;  // results that say what an answer is about
+// A hit may conform less than the threshold asks of the whole answer, by so much.
+inline constexpr double kConformitySlack = 0.1;
 
 struct Conformity {
-  // For each hit, in [0, 1]: how much of what the first kConformityNear others say most often its words say too, as a
-  // share of what the middle one of the first hits has. Nothing for a hit without words, and for all while fewer than
-  // three hits have words.
+  // For each hit, in [0, 1]: the mean of its cosine to the query and of its topic's to what the answer is about.
+  // Nothing for a hit without a topic.
   std::vector<std::optional<float>> hits;
-  // How far the answer is about one thing, in [0, 1]: the support of the word that most of the first hits have, against
-  // how common it is, nearer hits counting more. Nothing where no hit can be judged.
+  // The mean of how near the five nearest are and of how far topics agree, in [0, 1]. Nothing where words say nothing.
+  // A hit that was found by a wish alone has no cosine: then topics alone decide.
   std::optional<float> answer;
 };
 
-// REQUIRES: best first, with words among the traits
-Conformity ConformityOf(std::span<const Hit> hits);
+// REQUIRES: topics == TopicsOf(hits)
+Conformity ConformityOf(std::span<const Hit> hits, const Topics& topics);
 
-// Sets every hit's conformity, and drops those below `threshold` together with those that have no words; all of them
-// where the answer as a whole is below. Where nothing can be judged nothing is dropped. Returns the answer's conformity
-// as it was before.
-std::optional<float> KeepConforming(std::vector<Hit>& hits, double threshold);
+// Drops the hits whose evidence.conformity is more than kConformitySlack below the threshold or missing, and all of
+// them where that of the answer is below it. Where nothing can be judged nothing is dropped.
+void KeepConforming(std::optional<float> answer, double threshold, std::vector<Hit>& hits);
 
 }  // namespace likeness

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
-#include <numbers>
 #include <utility>
 
 #include "kernel/hamming.h"
+#include "rank/signals.h"
 
 namespace likeness {
 namespace {
@@ -22,12 +22,6 @@ constexpr double kLeastScale = 0.05;  // so that a quotient stays one
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 size_t At(FloorInput input) { return static_cast<size_t>(input); }
-
-// The cosine that two codes stand for: each bit says on which side of a random plane a vector lies.
-double CodeCosine(const HitTraits& a, const HitTraits& b, uint32_t bits) {
-  const uint32_t distance = HammingDistance(a.code, b.code);
-  return std::cos(std::numbers::pi * std::min(1.0, distance / static_cast<double>(bits)));
-}
 
 struct ListStatistics {
   double best = 0, nearby = 0, cohesion = kUnknown;
@@ -45,7 +39,7 @@ ListStatistics StatisticsOf(std::span<const Hit* const> hits) {
     for (size_t j = 0; j < i; ++j) {
       const HitTraits &a = near[i]->traits, &b = near[j]->traits;
       if (a.code.empty() || a.code.size() != b.code.size() || a.code.size() > kMaxCodeWords) continue;
-      pairs += CodeCosine(a, b, near[i]->evidence.code_bits);
+      pairs += CodeCosine(HammingDistance(a.code, b.code), near[i]->evidence.code_bits);
       ++pair_count;
     }
   }

@@ -17,6 +17,7 @@
 #include "rank/floor.h"
 #include "rank/root.h"
 #include "rank/signals.h"
+#include "rank/topic.h"
 #include "rank/weights.h"
 
 namespace likeness {
@@ -182,13 +183,14 @@ TEST(Root, AnswersTheSameHoweverTheCollectionIsCut) {
   options.floor_model = ModelOf({2, 1, 1, -1, 1, 0.5}, 0.4);
   options.floor = 0.4;
   options.conformity = 0.1;
+  const float topic_weight = 0.5f;
   options.images = documents.size();
   const Snapshot one = SnapshotOf(documents, 1), four = SnapshotOf(documents, 4);
   for (int q = 0; q < 20; ++q) {
     // Words are weighed within a segment: with the same metadata files the answers are the same, so they are left out.
     RootOptions same = options;
     same.conformity.reset();
-    const VisualQuery query = QueryFor(documents[static_cast<size_t>(q) * 7].code, 10);
+    VisualQuery query = QueryFor(documents[static_cast<size_t>(q) * 7].code, 10);
     const RootAnswer a = *SearchRoot(one, query, {}, 1, same), b = *SearchRoot(four, query, {}, 3, same);
     ASSERT_EQ(a.hits.size(), b.hits.size());
     for (size_t i = 0; i < a.hits.size(); ++i) {
@@ -207,12 +209,14 @@ TEST(Root, AnswersTheSameHoweverTheCollectionIsCut) {
       }
       return MergeAnswers(answers, asked.k);
     };
+    query.weights[Signal::kTopic] = topic_weight;
     const RootAnswer c = *AnswerRoot(apart, query, options), d = *SearchRoot(four, query, {}, 1, options);
     ASSERT_EQ(c.hits.size(), d.hits.size());
     EXPECT_EQ(c.conformity, d.conformity);
     for (size_t i = 0; i < c.hits.size(); ++i) {
       EXPECT_EQ(c.hits[i].signature, d.hits[i].signature);
       EXPECT_EQ(c.hits[i].evidence.probability, d.hits[i].evidence.probability);
+      EXPECT_EQ(c.hits[i].score, d.hits[i].score);
       EXPECT_EQ(c.hits[i].evidence.conformity, d.hits[i].evidence.conformity);
     }
   }
@@ -298,15 +302,22 @@ TEST(Floor, TheFileIsReadAsItWasWrittenAndNonsenseIsRefused) {
   EXPECT_EQ(FloorModel::Default("deep.other"), nullptr);
 }
 
+std::optional<float> Conform(std::vector<Hit>& hits, double threshold) {
+  const Conformity conformity = ConformityOf(hits, TopicsOf(hits));
+  for (size_t i = 0; i < hits.size(); ++i) hits[i].evidence.conformity = conformity.hits[i];
+  KeepConforming(conformity.answer, threshold, hits);
+  return conformity.answer;
+}
+
 TEST(Conformity, DropsWhatNobodyElseIsDescribedLike) {
   std::vector<Hit> hits;
   for (int i = 0; i < 9; ++i) hits.push_back(HitWith(i, 0.9f - 0.01f * static_cast<float>(i), {"red", "shoe"}));
   hits[3] = HitWith(3, 0.87f, {"blue", "watch"});
   hits[5] = HitWith(5, 0.85f);
   std::vector<Hit> kept = hits;
-  const auto conformity = KeepConforming(kept, 0.3);
+  const auto conformity = Conform(kept, 0.7);
   ASSERT_TRUE(conformity.has_value());
-  EXPECT_GT(*conformity, 0.5f);
+  EXPECT_GT(*conformity, 0.8f);
   ASSERT_THAT(kept, SizeIs(7));
   for (const Hit& hit : kept) EXPECT_NE(hit.signature, hits[3].signature);
 }
@@ -314,8 +325,68 @@ TEST(Conformity, DropsWhatNobodyElseIsDescribedLike) {
 TEST(Conformity, AnAnswerAboutNothingInParticularGivesNothing) {
   std::vector<Hit> hits;
   for (int i = 0; i < 12; ++i) hits.push_back(HitWith(i, 0.9f, {"word" + std::to_string(i)}));
-  EXPECT_LT(*KeepConforming(hits, 0.4), 0.3f);
+  EXPECT_LT(*Conform(hits, 0.7), 0.65f);
   EXPECT_THAT(hits, IsEmpty());
+}
+
+TEST(Conformity, TheSameWordsCountForLessWhereNothingIsNear) {
+  std::vector<Hit> near, far;
+  for (int i = 0; i < 12; ++i) {
+    near.push_back(HitWith(i, 0.9f, {"shoe"}));
+    far.push_back(HitWith(i, 0.3f, {"shoe"}));
+  }
+  EXPECT_GT(*Conform(near, 0), *Conform(far, 0) + 0.2f);
+}
+
+// Hits of two looks, ten of each by turns; the code says which.
+std::vector<Hit> TwoLooks() {
+  std::vector<Hit> hits;
+  for (int i = 0; i < 20; ++i) {
+    hits.push_back(HitWith(i, 0.9f - 0.01f * static_cast<float>(i), {i % 2 == 0 ? "boot" : "watch"}));
+    hits.back().traits.code.assign(kBits / 64, i % 2 == 0 ? 0 : ~uint64_t{0});
+  }
+  return hits;
+}
+
+TEST(Topics, APictureWithoutWordsHasTheTopicOfWhatLooksLikeIt) {
+  std::vector<Hit> hits = TwoLooks();
+  hits[18].traits.words.clear();  // It looks like a boot, as the nearest hit does,
+  hits[19].traits.words.clear();  // and this like a watch.
+  const Topics topics = TopicsOf(hits);
+  ASSERT_TRUE(topics.hits[18].has_value() && topics.hits[19].has_value());
+  EXPECT_GT(*topics.hits[18], *topics.hits[19] + 0.1f);
+  hits[19].traits.code.clear();
+  EXPECT_FALSE(TopicsOf(hits).hits[19].has_value()) << "neither words nor looks";
+}
+
+TEST(Topics, AreWithinTheirRangeAndAskForThreeSpeakers) {
+  std::vector<Hit> hits = TwoLooks();
+  const Topics topics = TopicsOf(hits);
+  ASSERT_TRUE(topics.agreement.has_value());
+  EXPECT_GT(*topics.agreement, 0.5f);
+  EXPECT_LT(*topics.agreement, 0.9f) << "the answer is about two things";
+  for (const auto& one : topics.hits) EXPECT_TRUE(one && *one >= 0 && *one <= 1);
+  for (size_t i = 2; i < hits.size(); ++i) hits[i].traits.words.clear();
+  EXPECT_FALSE(TopicsOf(hits).agreement.has_value());
+  EXPECT_THAT(TopicsOf({}).hits, IsEmpty());
+}
+
+TEST(Topics, AWeightPutsFirstWhatTheAnswerIsAbout) {
+  std::vector<Document> documents = Clusters(3, 20, false, 8);
+  documents[1].words = {"odd"};
+  const Snapshot snapshot = SnapshotOf(documents, 2);
+  VisualQuery query = QueryFor(documents[1].code, 10);
+  EXPECT_EQ(SearchRoot(snapshot, query, {}, 1)->hits[0].signature, documents[1].signature);
+  query.weights[Signal::kTopic] = 10;
+  const RootAnswer answer = *SearchRoot(snapshot, query, {}, 1);
+  EXPECT_NE(answer.hits[0].signature, documents[1].signature) << "nobody else is said to be odd";
+  for (size_t i = 0; i < answer.hits.size(); ++i) {
+    const SignalValues& s = answer.hits[i].evidence.signals;
+    EXPECT_FLOAT_EQ(answer.hits[i].score.value, s[Signal::kVisual] + 10 * s[Signal::kTopic]);
+    if (i > 0) {
+      EXPECT_LE(answer.hits[i].score, answer.hits[i - 1].score);
+    }
+  }
 }
 
 TEST(Conformity, WithoutWordsNothingIsJudgedAndNothingIsDropped) {
@@ -328,7 +399,7 @@ TEST(Conformity, WithoutWordsNothingIsJudgedAndNothingIsDropped) {
   EXPECT_FALSE(answer.conformity.has_value());
   for (const Hit& hit : answer.hits) EXPECT_FALSE(hit.evidence.conformity.has_value());
   std::vector<Hit> none;
-  EXPECT_EQ(KeepConforming(none, 0.5), std::nullopt);
+  EXPECT_EQ(Conform(none, 0.5), std::nullopt);
 }
 
 TEST(Conformity, AStricterThresholdKeepsASubset) {
@@ -358,7 +429,9 @@ TEST(Signals, WordsAndPinsMoveAHitOnlyWhereTheyHaveAWeight) {
   }
   query.weights[Signal::kAnnotation] = 3;
   query.weights[Signal::kEngagement] = 0.1f;
-  query.weights[Signal::kTopic] = 5;  // No document has a value, so that it contributes nothing.
+  EXPECT_FALSE(SearchRoot(SnapshotOf(documents, 1, /*metadata=*/false), query, {}, 1)
+                   ->hits[0]
+                   .evidence.signals.has(Signal::kTopic));
   const RootAnswer weighed = *SearchRoot(snapshot, query, {}, 1);
   EXPECT_EQ(weighed.hits[0].signature, documents[6].signature);
   for (const Hit& hit : weighed.hits) {

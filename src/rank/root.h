@@ -17,7 +17,8 @@ namespace likeness {
 
 class FloorModel;
 
-// What the root does with the merged list, in this order. The default is nothing but the merge.
+// What the root does with the merged list, in this order. The default is nothing but the merge. A query that weighs
+// Signal::kTopic gets it here, after the collapse: the score grows by it, and hits are put in order anew.
 struct RootOptions {
   // Hits that show the same picture become one, with the others as its duplicates. Needs a hash or codes.
   struct Collapse {
@@ -30,8 +31,8 @@ struct RootOptions {
   std::shared_ptr<const FloorModel> floor_model = {};
   std::optional<double> floor = {};  // hits below that probability are left out
 
-  // Hits whose words conform less with those of the others are left out, and all of them where hardly any conform; in
-  // [0, 1] (rank/conformity.h).
+  // Hits that conform less are left out, and all of them where the answer as a whole does; in [0, 1]
+  // (rank/conformity.h).
   std::optional<double> conformity = {};
 
   uint64_t images = 0;  // in the whole collection, for the background sample and the share of each segment
@@ -48,7 +49,8 @@ struct RootAnswer {
   std::vector<Hit> hits;  // best first, ties by signature, every image once; at most query.k
   Coverage coverage;
   LeftOut left_out;
-  // How well the answer's words go together, in [0, 1]; none when it was not asked for or hardly any hit has words.
+  // How far looks and words of the answer go together, in [0, 1]; none when it was not asked for or hardly any hit has
+  // words.
   std::optional<float> conformity;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "base/bytes.h"
 #include "feature/color_distance.h"
@@ -37,6 +38,10 @@ std::optional<float> WordsCosine(std::span<const Annotation> a, std::span<const 
   }
   const double norm = std::sqrt(square(a) * square(b));
   return norm > 0 ? ClampSignal(static_cast<float>(common / norm), 0) : 0;
+}
+
+double CodeCosine(uint32_t distance, uint32_t bits) {
+  return bits == 0 ? 0 : std::cos(std::numbers::pi * std::min(1.0, distance / static_cast<double>(bits)));
 }
 
 float EngagementOf(uint32_t pins) {

@@ -26,6 +26,9 @@ float ClampSignal(float value, float least = -1);
 // Cosine of two weighted word lists, in [0, 1]; nothing where either is empty. REQUIRES: sorted by word
 std::optional<float> WordsCosine(std::span<const Annotation> a, std::span<const Annotation> b);
 
+// The cosine that two codes stand for: each bit says on which side of a random plane a vector lies. 0 for no bits.
+double CodeCosine(uint32_t distance, uint32_t bits);
+
 // How much `pins` pins speak for an image: 0 for none, 1 from a thousand on, by the logarithm.
 float EngagementOf(uint32_t pins);
 

@@ -395,7 +395,10 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   }
   SearchAnswer answer;
   answer.release = serving->release.name;
-  LIKENESS_ASSIGN_OR_RETURN(const VisualQuery query, MakeQuery(request, *serving, serving->weights, answer));
+  SignalWeights weights = serving->weights;
+  // Who wants what conforms wants what conforms most first.
+  if (request.ranking.conformity && weights[Signal::kTopic] == 0) weights[Signal::kTopic] = weights[Signal::kVisual];
+  LIKENESS_ASSIGN_OR_RETURN(const VisualQuery query, MakeQuery(request, *serving, weights, answer));
   const RootOptions ranking = RankingOf(request, *serving, home_.config());
 
   const Stopwatch search;
