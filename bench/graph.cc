@@ -2,11 +2,13 @@
 // clustering trees, and FAISS, USearch and hnswlib (bench/peers_graph.py) on the same codes in the same run.
 //
 //   bench_graph [--rows N] [--bits N] [--k N] [--kind centers|latent|random] [--queries N] [--self] [--peers LIST]
+//               [--peer-seconds N]
 //
 // The codes are those of the bar: 10,000 random centers, each row a center with every bit flipped with probability .15,
 // queries likewise. Recall is tie-aware: a row counts that is as near as the last of the true ones. --self asks for
-// every stored code. --peers all, none, or some of faiss_ivf,faiss_hnsw,usearch,hnswlib: they take a quarter of an
-// hour.
+// every stored code. --peers all, none, or some of faiss_ivf,usearch,faiss_hnsw,hnswlib, which come in this order: one
+// that is not made N seconds after the first began (480) is given up. They are asked all queries in one call, one
+// thread.
 #include "index/graph.h"
 
 #include <unistd.h>
@@ -18,7 +20,6 @@
 #include <cstdlib>
 #include <ctime>
 #include <fstream>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -40,6 +41,7 @@ struct Arguments {
   size_t k = 10;
   bool self = false;
   std::string peers = "all";
+  size_t peer_seconds = 480;
 };
 
 double ProcessSeconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
@@ -238,26 +240,36 @@ class GraphBench {
     write("last.bin", std::as_bytes(std::span(last_)));
     std::string command = "'" + python + "' '" + source + "/bench/peers_graph.py' '" + folder + "' " +
                           std::to_string(arguments_.set.bits) + " " + std::to_string(arguments_.k);
-    if (arguments_.peers != "all") command += " '" + arguments_.peers + "'";
+    command += " '" + arguments_.peers + "' " + std::to_string(arguments_.peer_seconds);
     std::FILE* pipe = ::popen(command.c_str(), "r");
     if (pipe == nullptr) return;
-    std::map<std::string, std::vector<Trial>> engines;
-    std::map<std::string, double> builds;
+    // Each engine is reported as soon as the next one begins.
+    std::string engine;
+    std::vector<Trial> trials;
+    double build_seconds = 0;
+    const auto report = [&] {
+      if (trials.empty()) return;
+      report_.Add({.name = engine + "_build_processor_time", .value = build_seconds, .unit = "core seconds"});
+      Report(engine, trials, false);
+      trials.clear();
+    };
     char line[4096];
     while (std::fgets(line, sizeof(line), pipe) != nullptr) {
       const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
       if (!json.is_object()) continue;
-      const Trial trial{json.value("recall", 0.0), json.value("queries_per_second", 0.0)};
-      const std::string engine = json.value("engine", "");
-      engines[engine].push_back(trial);
-      builds[engine] = json.value("build_seconds", 0.0);
-      Say(engine, trial, json.value("setting", ""));
+      const std::string name = json.value("engine", "");
+      if (name != engine) report();
+      engine = name;
+      if (json.value("given_up", false)) {
+        BenchReport::Say(engine + " was not made in " + std::to_string(arguments_.peer_seconds) + " s: no rows of it");
+        continue;
+      }
+      build_seconds = json.value("build_seconds", 0.0);
+      trials.push_back({json.value("recall", 0.0), json.value("queries_per_second", 0.0)});
+      Say(engine, trials.back(), json.value("setting", ""));
     }
+    report();
     if (::pclose(pipe) != 0) BenchReport::Say("the other engines did not come to their end");
-    for (const auto& [engine, trials] : engines) {
-      report_.Add({.name = engine + "_build_processor_time", .value = builds[engine], .unit = "core seconds"});
-      Report(engine, trials, false);
-    }
   }
 
   const Arguments& arguments_;
@@ -290,6 +302,8 @@ int main(int argc, char** argv) {
       arguments.k = number();
     } else if (name == "--peers") {
       arguments.peers = next();
+    } else if (name == "--peer-seconds") {
+      arguments.peer_seconds = number();
     } else if (name == "--self") {
       arguments.self = true;
     } else {

@@ -1,5 +1,6 @@
 #include "index/graph.h"
 
+#include <atomic>
 #include <cstring>
 #include <string>
 
@@ -27,6 +28,8 @@ absl::StatusOr<GraphView> GraphView::Read(std::span<const std::byte> bytes, size
   }
   GraphView view{.documents = documents, .words = words, .degree = header.degree};
   view.radius = header.radius / 16.0;
+  static std::atomic<uint64_t> read = 0;
+  view.number = ++read;
   uint64_t at = sizeof(header);
   // Nothing overflows: documents is below 2^32, and the rest of a row below 2^14 bytes.
   const auto take = [&]<typename T>(uint64_t count, std::span<const T>& out) {

@@ -23,6 +23,8 @@
 
 namespace likeness {
 
+struct AllowedNodes;
+
 // No row: fills the edges of a row that has fewer, ends a chain of equal codes.
 inline constexpr uint32_t kNoRow = std::numeric_limits<uint32_t>::max();
 
@@ -38,6 +40,7 @@ struct GraphView {
   std::span<const uint32_t> members;  // rows: each that stands in the graph once, list after list
   double radius = 0;                  // mean distance of a code to its pivot, bits
   std::span<const uint32_t> same;     // [documents]: the next row with an equal code; empty where all codes differ
+  uint64_t number = 0;                // of what Read gave, another each time; copies have the same
 
   bool empty() const { return ends.empty(); }
 
@@ -48,6 +51,15 @@ struct GraphView {
   // Reads everything. Errors: DataLoss, naming what makes no sense.
   absl::Status Check() const;
 };
+
+// Calls body(row) of a node and of those with an equal code, ascending. Of a damaged graph it ends too.
+template <typename Body>
+void ForEachEqual(const GraphView& graph, uint32_t row, const Body& body) {
+  if (row >= graph.documents) return;
+  body(row);
+  if (graph.same.empty()) return;
+  for (uint32_t next = graph.same[row]; next > row && next < graph.documents; next = graph.same[row]) body(row = next);
+}
 
 struct GraphOptions {
   size_t degree = 32;
@@ -64,11 +76,13 @@ struct GraphSearch {
   size_t ef = 32;                          // nodes that are kept in view: more find more
   size_t lists = 4;                        // of the nearest pivots, looked at before edges are followed, at least 1
   std::span<const uint64_t> allowed = {};  // bitmap of the rows that may be found; empty: all
-  // Where few are allowed, no edges are followed: lists are looked at, nearest pivots first, until no more than
-  // `missed` of the nearest can be expected in the others, with so many allowed rows in a list.
+  // Under a filter, lists are looked at after the edges, nearest pivots first, until no more than `missed` of the
+  // nearest can be expected in the others.
   struct Sparse {
     double missed = 0.1;
-    double allowed_in_list = 1;
+    double allowed = 1;                   // rows, in all lists
+    const AllowedNodes* nodes = nullptr;  // of the set `allowed` and this graph, or null
+    double most = 1e18;                   // rows to compare for this: give up where more are to be expected
   };
   std::optional<Sparse> sparse = std::nullopt;
   Deadline deadline = Deadline::Never();
@@ -78,6 +92,7 @@ struct GraphEffort {
   uint64_t compared = 0;  // distances computed, pivots included
   uint64_t rows = 0;      // documents looked at
   bool ended = true;      // false: the deadline came first
+  bool gave_up = false;   // more than GraphSearch::Sparse::most: a scan is quicker. What was found is not all
 };
 
 // Offers RankedKey(distance, row) of rows near `query` to `best`. Any thread; keeps memory for the calling thread.

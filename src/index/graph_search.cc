@@ -1,9 +1,8 @@
 #include <algorithm>
-#include <cmath>
-#include <numbers>
 #include <vector>
 
 #include "index/graph.h"
+#include "index/list_search.h"
 #include "index/met_rows.h"
 #include "kernel/hamming_gather.h"
 
@@ -62,12 +61,13 @@ class View {
 struct Scratch {
   MetRows met;
   View view;
-  std::vector<uint32_t> rows, kept;
+  std::vector<uint32_t> rows;
   std::vector<uint16_t> distances;
-  std::vector<uint32_t> order;  // of the pivots, nearest first
-  std::vector<uint16_t> distances_of_pivots;
+  std::vector<uint32_t> pivots;
+  ListScratch lists;
 };
 
+// Along edges, from the lists of scratch.pivots.
 class Search {
  public:
   Search(const GraphView& graph, CodeRows codes, std::span<const uint64_t> query, const GraphSearch& search,
@@ -75,30 +75,21 @@ class Search {
       : graph_(graph), codes_(codes), query_(query), search_(search), scratch_(scratch), best_(best) {}
 
   GraphEffort Run() {
-    if (search_.sparse) {
-      LookAtManyLists();
-    } else {
-      FollowEdges();
-    }
+    FollowEdges();
     return effort_;
   }
 
  private:
-  bool Allowed(uint32_t row) const {
-    return search_.allowed.empty() || (search_.allowed[row / 64] >> (row % 64) & 1) != 0;
-  }
-
   // Offers the row and those with an equal code.
-  void Found(uint32_t distance, uint32_t row) {
-    if (RankedKey(distance, row) >= best_.bound()) return;
-    if (Allowed(row)) best_.Offer(RankedKey(distance, row));
-    if (graph_.same.empty()) return;
-    for (uint32_t next = graph_.same[row]; next > row && next < graph_.documents; next = graph_.same[row]) {
-      row = next;
-      ++effort_.rows;
-      if (RankedKey(distance, row) >= best_.bound()) return;
-      if (Allowed(row)) best_.Offer(RankedKey(distance, row));
-    }
+  void Found(uint32_t distance, uint32_t node) {
+    if (RankedKey(distance, node) >= best_.bound()) return;
+    ForEachEqual(graph_, node, [&](uint32_t row) {
+      effort_.rows += row != node ? 1 : 0;
+      const bool allowed = search_.allowed.empty() || (search_.allowed[row / 64] >> (row % 64) & 1) != 0;
+      if (!allowed || RankedKey(distance, row) >= best_.bound()) return;
+      best_.Offer(RankedKey(distance, row));
+      if (search_.sparse) scratch_.lists.offered.Add(row);
+    });
   }
 
   std::span<const uint32_t> List(size_t pivot) const {
@@ -116,14 +107,11 @@ class Search {
   }
 
   void FollowEdges() {
-    TopK nearest(std::max<size_t>(search_.lists, 1));
-    HammingNearest({graph_.pivots, graph_.words}, query_, {}, nearest);
-    effort_.compared += graph_.ends.size();
     scratch_.met.Clear(16 * search_.ef);
     scratch_.view.Clear(std::max<size_t>(search_.ef, 1));
-    for (const uint64_t key : nearest.TakeSorted()) {
+    for (const uint32_t pivot : scratch_.pivots) {
       scratch_.rows.clear();
-      for (const uint32_t row : List(RowOf(key))) {
+      for (const uint32_t row : List(pivot)) {
         if (row < graph_.documents && scratch_.met.Add(row)) scratch_.rows.push_back(row);
       }
       LookAtRows();
@@ -155,75 +143,6 @@ class Search {
     }
   }
 
-  // Lists in the order of their pivots, until as many as wanted are found and few better ones can be expected.
-  void LookAtManyLists() {
-    const size_t pivots = graph_.ends.size();
-    std::vector<uint16_t>& distances = scratch_.distances_of_pivots;
-    distances.resize(pivots);
-    HammingDistances({graph_.pivots, graph_.words}, query_, distances);
-    effort_.compared += pivots;
-    // Sorted by counting: nearest first, ties by number.
-    std::vector<uint32_t> at(64 * graph_.words + 2, 0);
-    for (size_t i = 0; i < pivots; ++i) ++at[distances[i] + 1u];
-    for (size_t i = 1; i < at.size(); ++i) at[i] += at[i - 1];
-    scratch_.order.resize(pivots);
-    for (size_t i = 0; i < pivots; ++i) scratch_.order[at[distances[i]]++] = static_cast<uint32_t>(i);
-
-    size_t next = search_.lists;  // before which list to think of stopping
-    for (size_t i = 0; i < pivots; ++i) {
-      if (i >= next && best_.bound() != ~uint64_t{0}) {
-        if (ExpectedFrom(i) <= search_.sparse->missed) return;
-        next = i + kLooksAtClock / 4;
-      }
-      if (effort_.rows > 2 * graph_.documents) return;  // damaged lists, which overlap
-      if (i > 0 && i % kLooksAtClock == 0 && search_.deadline.Passed()) {
-        effort_.ended = false;
-        return;
-      }
-      LookAtAllowed(List(scratch_.order[i]));
-    }
-  }
-
-  // How many rows better than the worst that is kept can be expected in the lists from the `first` of the order on. A
-  // row is taken for its pivot with some of its bits, chosen by lot, turned: then its distance to the query is spread
-  // like draws without putting back.
-  double ExpectedFrom(size_t first) const {
-    const auto bits = static_cast<double>(64 * graph_.words);
-    const double radius = std::clamp(graph_.radius, 1.0, bits), bound = RankOf(best_.bound()) - 0.5;
-    const size_t step = std::max<size_t>((scratch_.order.size() - first) / 64, 1);
-    double sum = 0;
-    for (size_t i = first; i < scratch_.order.size(); i += step) {
-      const double distance = scratch_.distances_of_pivots[scratch_.order[i]];
-      const double mean = distance + radius * (1 - 2 * distance / bits);
-      const double spread =
-          2 * std::sqrt(std::max(1.0, radius * (1 - radius / bits) * distance / bits * (1 - distance / bits)));
-      const double share = 0.5 * std::erfc((mean - bound) / spread / std::numbers::sqrt2);
-      sum += share * static_cast<double>(std::min(step, scratch_.order.size() - i));
-      if (share < 1e-7) break;
-    }
-    return sum * search_.sparse->allowed_in_list;
-  }
-
-  void LookAtAllowed(std::span<const uint32_t> list) {
-    if (graph_.same.empty() && !search_.allowed.empty()) {
-      scratch_.kept.clear();
-      for (const uint32_t row : list) {
-        if (row < graph_.documents) scratch_.kept.push_back(row);
-      }
-      scratch_.rows.resize(scratch_.kept.size());
-      scratch_.rows.resize(RowsInBitmap(scratch_.kept, search_.allowed, scratch_.rows));
-    } else {
-      scratch_.rows.clear();
-      for (const uint32_t row : list) {
-        if (row >= graph_.documents) continue;
-        if (Allowed(row) || (!graph_.same.empty() && graph_.same[row] != kNoRow)) scratch_.rows.push_back(row);
-      }
-    }
-    effort_.rows += list.size() - scratch_.rows.size();
-    Compare(scratch_.rows);
-    for (size_t i = 0; i < scratch_.rows.size(); ++i) Found(scratch_.distances[i], scratch_.rows[i]);
-  }
-
   const GraphView& graph_;
   CodeRows codes_;
   std::span<const uint64_t> query_;
@@ -238,7 +157,31 @@ class Search {
 GraphEffort SearchGraph(const GraphView& graph, CodeRows codes, std::span<const uint64_t> query,
                         const GraphSearch& search, TopK& best) {
   thread_local Scratch scratch;
-  return Search(graph, codes, query, search, scratch, best).Run();
+  const size_t lists = std::clamp<size_t>(search.lists, 1, graph.ends.size());
+  scratch.pivots.clear();
+  GraphEffort effort;
+  if (!search.sparse) {
+    TopK nearest(lists);
+    HammingNearest({graph.pivots, graph.words}, query, {}, nearest);
+    for (const uint64_t key : nearest.TakeSorted()) scratch.pivots.push_back(RowOf(key));
+    effort = Search(graph, codes, query, search, scratch, best).Run();
+  } else {
+    // Edges find a group that lies scattered over lists; lists find what edges do not lead to where much is hidden.
+    PivotOrder& order = scratch.lists.order;
+    order.Start(graph, query);
+    for (size_t i = 0; i < lists; ++i) scratch.pivots.push_back(order.At(i));
+    scratch.lists.offered.Clear(0);
+    effort = Search(graph, codes, query, search, scratch, best).Run();
+    if (effort.ended) {
+      const GraphEffort more = SearchLists(graph, codes, query, search, scratch.lists, best);
+      effort.compared += more.compared;
+      effort.rows += more.rows;
+      effort.ended = more.ended;
+      effort.gave_up = more.gave_up;
+    }
+  }
+  effort.compared += graph.ends.size();
+  return effort;
 }
 
 }  // namespace likeness

@@ -10,10 +10,12 @@
 #include <numeric>
 #include <string>
 
+#include "index/allowed_nodes.h"
 #include "index/nearest.h"
 #include "index/segment.h"
 #include "index/segment_format.h"
 #include "index/segment_test_data.h"
+#include "kernel/hamming_gather.h"
 
 namespace likeness {
 namespace {
@@ -73,10 +75,10 @@ struct Made {
   GraphView graph;
 };
 
-// List by list, and far enough to find whatever is allowed, or along edges.
+// List by list, as if many more were allowed than are, or along edges.
 std::optional<GraphSearch::Sparse> Sparsely(bool sparse) {
   if (!sparse) return std::nullopt;
-  return GraphSearch::Sparse{.missed = 0.1, .allowed_in_list = 4};
+  return GraphSearch::Sparse{.missed = 0.1, .allowed = 1e9};
 }
 
 std::vector<uint64_t> RandomBitmap(Random& random, size_t rows, uint64_t of, uint64_t in) {
@@ -101,9 +103,13 @@ TEST(Graph, SearchedWholeIsThePlainSort) {
         const size_t k = 1 + random.Below(30);
         const auto expected = PlainNearest(made.view(), query, k, allowed);
         for (const bool sparse : {false, true}) {
-          EXPECT_EQ(made.Search(query, k, {.ef = rows, .lists = rows, .allowed = allowed, .sparse = Sparsely(sparse)}),
-                    expected)
+          GraphSearch search{.ef = rows, .lists = rows, .allowed = allowed, .sparse = Sparsely(sparse)};
+          EXPECT_EQ(made.Search(query, k, search), expected)
               << words << " words, " << rows << " rows, round " << round << (sparse ? ", by lists" : ", by edges");
+          if (!sparse) continue;
+          const auto nodes = AllowedNodes::Of(made.graph, made.view(), allowed);
+          search.sparse->nodes = nodes.get();
+          EXPECT_EQ(made.Search(query, k, search), expected) << "with what is kept, round " << round;
         }
       }
     }
@@ -160,9 +166,64 @@ TEST(Graph, FindsNearlyAllWithLittleEffort) {
   Random random(TestSeed() + 3);
   const Made made(MakeRows(random, 5000, 4, 50, false), 4);
   EXPECT_GE(Recall(made, random, 10, {.ef = 32, .lists = 4}), 0.95);
-  const std::vector<uint64_t> half = RandomBitmap(random, 5000, 1, 2), some = RandomBitmap(random, 5000, 1, 20);
+  const std::vector<uint64_t> half = RandomBitmap(random, 5000, 1, 2);
   EXPECT_GE(Recall(made, random, 10, {.ef = 64, .lists = 4, .allowed = half}), 0.95);
-  EXPECT_GE(Recall(made, random, 10, {.lists = 30, .allowed = some, .sparse = Sparsely(true)}), 0.95);
+}
+
+// Whole lists are kept: those of the pivots of which `keeps` is true.
+template <typename Keeps>
+std::vector<uint64_t> BitmapOfLists(const Made& made, const Keeps& keeps) {
+  std::vector<uint64_t> bitmap((made.view().rows() + 63) / 64);
+  for (size_t pivot = 0; pivot < made.graph.ends.size(); ++pivot) {
+    if (!keeps(pivot)) continue;
+    for (size_t i = pivot == 0 ? 0 : made.graph.ends[pivot - 1]; i < made.graph.ends[pivot]; ++i) {
+      ForEachEqual(made.graph, made.graph.members[i],
+                   [&](uint32_t row) { bitmap[row / 64] |= uint64_t{1} << (row % 64); });
+    }
+  }
+  return bitmap;
+}
+
+// Of filters by lot and of those that know the codes, whether what is kept with a set helps or not.
+TEST(Graph, FindsNearlyAllUnderFilters) {
+  SCOPED_TRACE("LIKENESS_TEST_SEED=" + std::to_string(TestSeed()));
+  Random random(TestSeed() + 8);
+  const Made made(MakeRows(random, 20000, 4, 400, true), 4);
+  std::vector<std::vector<uint64_t>> filters;
+  for (const uint64_t percent : {2, 10, 30, 70, 98}) filters.push_back(RandomBitmap(random, 20000, percent, 100));
+  filters.push_back(BitmapOfLists(made, [](size_t pivot) { return pivot % 10 == 3; }));
+  filters.push_back(BitmapOfLists(made, [](size_t pivot) { return pivot % 3 != 0; }));
+  for (size_t f = 0; f < filters.size(); ++f) {
+    const auto nodes = AllowedNodes::Of(made.graph, made.view(), filters[f]);
+    EXPECT_EQ(nodes->documents, CountBits(filters[f]));
+    EXPECT_EQ(nodes->codes.empty(), nodes->documents > 20000 / 6) << "few are kept with their codes";
+    GraphSearch search{.ef = 14, .lists = 8, .allowed = filters[f]};
+    search.sparse = {.missed = 0.3, .allowed = static_cast<double>(nodes->documents), .nodes = nodes.get()};
+    EXPECT_GE(Recall(made, random, 10, search), 0.96) << "filter " << f;
+    // What is kept changes the time alone.
+    for (int q = 0; q < 30; ++q) {
+      const Codes query = MakeRows(random, 1, 4, 1, false);
+      search.sparse->nodes = nodes.get();
+      const auto kept = made.Search(query, 10, search);
+      search.sparse->nodes = nullptr;
+      EXPECT_EQ(made.Search(query, 10, search), kept) << "filter " << f;
+    }
+  }
+}
+
+TEST(Graph, GivesUpForAScanWhereListsWouldTakeLonger) {
+  Random random(TestSeed() + 9);
+  Codes codes(20000 * 4);  // without any order: lists say nothing
+  for (uint64_t& word : codes) word = random();
+  const Made made(std::move(codes), 4);
+  const std::vector<uint64_t> allowed = RandomBitmap(random, 20000, 1, 2);
+  GraphSearch search{.lists = 8, .allowed = allowed};
+  search.sparse = {.missed = 0.4, .allowed = 10000, .most = 5000};
+  TopK best(10);
+  const Codes query = MakeRows(random, 1, 4, 1, false);
+  const GraphEffort effort = SearchGraph(made.graph, made.view(), query, search, best);
+  EXPECT_TRUE(effort.gave_up);
+  EXPECT_LT(effort.compared, made.graph.ends.size() + 5000u) << "before it has cost as much";
 }
 
 TEST(Graph, IsTheSameForAMaskOrAPermutationOfTheBits) {
@@ -249,10 +310,14 @@ TEST(Graph, OfDamagedBytesDoesNoHarm) {
     }
     noticed += graph->Check().ok() ? 0 : 1;
     if (graph->empty()) continue;
-    for (const bool sparse : {false, true}) {
+    const std::vector<uint64_t> allowed = RandomBitmap(random, 3000, 1 + round % 8, 9);
+    const auto nodes = AllowedNodes::Of(*graph, made.view(), allowed);
+    for (int way = 0; way < 4; ++way) {
       TopK best(20);
-      SearchGraph(*graph, made.view(), made.row(static_cast<size_t>(round)),
-                  {.ef = 50, .lists = 3, .sparse = Sparsely(sparse)}, best);
+      GraphSearch search{.ef = 50, .lists = 3, .sparse = Sparsely(way > 0)};
+      if (way > 1) search.allowed = allowed;
+      if (way > 2) search.sparse->nodes = nodes.get();
+      SearchGraph(*graph, made.view(), made.row(static_cast<size_t>(round)), search, best);
       for (const uint64_t key : best.TakeSorted()) EXPECT_LT(RowOf(key), 3000u);
     }
   }
@@ -337,6 +402,28 @@ TEST(GraphOfSegment, IsMadeReadVerifiedAndAsked) {
   }
   EXPECT_LT(compared, 15 * kDocuments / 4) << "no scan";
   EXPECT_GE(static_cast<double>(found), 0.95 * static_cast<double>(wanted));
+
+  // The first time, the second, and later: what is kept with a set changes no answer.
+  for (const size_t part : {40, 9, 2}) {
+    DocSet set(kDocuments);
+    for (uint32_t i = 0; i < kDocuments; ++i) {
+      if (random.Below(part) == 0) set.Set(DocId(i));
+    }
+    const auto stored = column.code(DocId(static_cast<uint32_t>(random.Below(kDocuments))));
+    SearchStats stats;
+    const auto first = *NearestCodes(column, stored, {.k = 10, .allowed = &set}, stats);
+    EXPECT_EQ(*NearestCodes(column, stored, {.k = 10, .allowed = &set}, stats), first) << part;
+    EXPECT_EQ(*NearestCodes(column, stored, {.k = 10, .allowed = &set}, stats), first) << part;
+    set.Clear(first[0].doc);
+    const auto without = *NearestCodes(column, stored, {.k = 10, .allowed = &set}, stats);
+    EXPECT_EQ(std::ranges::count(without, first[0]), 0) << "it was taken out of the set";
+    const auto again = *NearestCodes(column, stored, {.k = 10, .allowed = &set}, stats);
+    EXPECT_EQ(again, without);
+    const NearestOptions exact{.k = 10, .allowed = &set, .exact = true};
+    if (part > 16) {
+      EXPECT_EQ(*NearestCodes(column, stored, exact, stats), without) << "few are looked at one by one";
+    }
+  }
 
   // The borders of what may be asked.
   const Codes query(4, 0);

@@ -32,6 +32,14 @@ class MetRows {
     return true;
   }
 
+  bool Has(uint32_t row) const {
+    if (slots_.empty()) return false;
+    const size_t mask = slots_.size() - 1;
+    size_t at = (row * 0x9E3779B1u) >> 7 & mask;
+    while (slots_[at] != kNoRow && slots_[at] != row) at = (at + 1) & mask;
+    return slots_[at] == row;
+  }
+
  private:
   bool Put(uint32_t row) {
     const size_t mask = slots_.size() - 1;

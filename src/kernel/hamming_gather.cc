@@ -20,6 +20,9 @@ void PrefetchRow(const uint64_t* row, size_t words) {
   for (size_t i = 0; i < 8 * words; i += 64) __builtin_prefetch(from + i, 0, 3);
 }
 
+// A word of a bitmap with more bits is spread out at one go.
+constexpr size_t kFewBits = 4;
+
 size_t RowsAhead(size_t words) { return std::max<size_t>(kLinesAhead / ((words + 7) / 8), 3); }
 
 void GatherScalar(const uint64_t* codes, size_t words, const uint64_t* query, const uint32_t* rows, size_t count,
@@ -44,12 +47,23 @@ size_t AtMostScalar(const uint16_t* distances, size_t count, uint16_t limit, uin
   return found;
 }
 
-size_t InBitmapScalar(const uint32_t* rows, size_t count, const uint64_t* bitmap, uint32_t* out) {
+size_t InBitmapScalar(const uint32_t* rows, size_t count, const uint64_t* bitmap, uint32_t end, uint32_t* out) {
   size_t found = 0;
   for (size_t i = 0; i < count; ++i) {
     const uint32_t row = rows[i];
+    if (row >= end) continue;
     out[found] = row;
     found += bitmap[row / 64] >> (row % 64) & 1;
+  }
+  return found;
+}
+
+size_t OfBitmapScalar(const uint64_t* bitmap, size_t count, uint32_t first, uint32_t* out) {
+  size_t found = 0;
+  for (size_t word = 0; word < count; ++word) {
+    for (uint64_t rest = bitmap[word]; rest != 0; rest &= rest - 1) {
+      out[found++] = first + static_cast<uint32_t>(64 * word + static_cast<size_t>(std::countr_zero(rest)));
+    }
   }
   return found;
 }
@@ -77,6 +91,7 @@ LIKENESS_AVX2 void GatherAvx2(const uint64_t* codes, size_t words, const uint64_
 
 constexpr auto& AtMostAvx2 = AtMostScalar;
 constexpr auto& InBitmapAvx2 = InBitmapScalar;
+constexpr auto& OfBitmapAvx2 = OfBitmapScalar;
 
 LIKENESS_AVX2 uint64_t CountAvx2(const uint64_t* words, size_t count) {
   uint64_t bits = 0;
@@ -147,13 +162,16 @@ LIKENESS_AVX512 size_t AtMostAvx512(const uint16_t* distances, size_t count, uin
   return found;
 }
 
-LIKENESS_AVX512 size_t InBitmapAvx512(const uint32_t* rows, size_t count, const uint64_t* bitmap, uint32_t* out) {
+LIKENESS_AVX512 size_t InBitmapAvx512(const uint32_t* rows, size_t count, const uint64_t* bitmap, uint32_t end,
+                                      uint32_t* out) {
   const __m512i one = _mm512_set1_epi32(1), low = _mm512_set1_epi32(31);
+  const __m512i past = _mm512_set1_epi32(static_cast<int>(end));
   size_t found = 0;
   for (size_t i = 0; i < count; i += 16) {
-    const __mmask16 there =
+    __mmask16 there =
         count - i >= 16 ? static_cast<__mmask16>(0xFFFF) : static_cast<__mmask16>((1u << (count - i)) - 1);
     const __m512i row = _mm512_maskz_loadu_epi32(there, rows + i);
+    there = _mm512_mask_cmplt_epu32_mask(there, row, past);
     // Little-endian: bit r % 64 of word r / 64 is bit r % 32 of half-word r / 32.
     const __m512i half =
         _mm512_mask_i32gather_epi32(_mm512_setzero_si512(), there, _mm512_srli_epi32(row, 5), bitmap, 4);
@@ -161,6 +179,31 @@ LIKENESS_AVX512 size_t InBitmapAvx512(const uint32_t* rows, size_t count, const 
     const __mmask16 in = _mm512_mask_test_epi32_mask(there, half, bit);
     _mm512_mask_compressstoreu_epi32(out + found, in, row);
     found += static_cast<size_t>(std::popcount(static_cast<unsigned>(in)));
+  }
+  return found;
+}
+
+LIKENESS_AVX512 size_t OfBitmapAvx512(const uint64_t* bitmap, size_t count, uint32_t first, uint32_t* out) {
+  const __m512i numbers = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  size_t found = 0;
+  for (size_t word = 0; word < count; ++word) {
+    uint64_t rest = bitmap[word];
+    const uint32_t base = first + static_cast<uint32_t>(64 * word);
+    const auto bits = static_cast<size_t>(std::popcount(rest));
+    if (bits <= kFewBits) {
+      // Without a branch for each: numbers beyond the last are written over by the next word.
+      for (size_t i = 0; i < kFewBits; ++i, rest &= rest - 1) {
+        out[found + i] = base + static_cast<uint32_t>(std::countr_zero(rest));
+      }
+      found += bits;
+      continue;
+    }
+    for (uint32_t part = 0; part < 64; part += 16) {
+      const auto in = static_cast<__mmask16>(rest >> part);
+      _mm512_mask_compressstoreu_epi32(out + found, in,
+                                       _mm512_add_epi32(numbers, _mm512_set1_epi32(static_cast<int>(base + part))));
+      found += static_cast<size_t>(std::popcount(static_cast<unsigned>(in)));
+    }
   }
   return found;
 }
@@ -179,8 +222,9 @@ LIKENESS_AVX512 uint64_t CountAvx512(const uint64_t* words, size_t count) {
 constexpr Versions<void (*)(const uint64_t*, size_t, const uint64_t*, const uint32_t*, size_t, uint16_t*)> kGather
     LIKENESS_VERSIONS(Gather);
 constexpr Versions<size_t (*)(const uint16_t*, size_t, uint16_t, uint32_t*)> kAtMost LIKENESS_VERSIONS(AtMost);
-constexpr Versions<size_t (*)(const uint32_t*, size_t, const uint64_t*, uint32_t*)> kInBitmap
+constexpr Versions<size_t (*)(const uint32_t*, size_t, const uint64_t*, uint32_t, uint32_t*)> kInBitmap
     LIKENESS_VERSIONS(InBitmap);
+constexpr Versions<size_t (*)(const uint64_t*, size_t, uint32_t, uint32_t*)> kOfBitmap LIKENESS_VERSIONS(OfBitmap);
 constexpr Versions<uint64_t (*)(const uint64_t*, size_t)> kCount LIKENESS_VERSIONS(Count);
 
 }  // namespace
@@ -195,7 +239,12 @@ size_t IndicesAtMost(std::span<const uint16_t> distances, uint16_t limit, std::s
 }
 
 size_t RowsInBitmap(std::span<const uint32_t> rows, std::span<const uint64_t> bitmap, std::span<uint32_t> out) {
-  return kInBitmap.Active()(rows.data(), rows.size(), bitmap.data(), out.data());
+  const auto end = static_cast<uint32_t>(std::min<size_t>(64 * bitmap.size(), 0xFFFFFFFF));
+  return kInBitmap.Active()(rows.data(), rows.size(), bitmap.data(), end, out.data());
+}
+
+size_t RowsOfBitmap(std::span<const uint64_t> bitmap, uint32_t first, std::span<uint32_t> out) {
+  return kOfBitmap.Active()(bitmap.data(), bitmap.size(), first, out.data());
 }
 
 uint64_t CountBits(std::span<const uint64_t> words) { return kCount.Active()(words.data(), words.size()); }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <vector>
 
@@ -59,7 +60,39 @@ TEST(HammingGather, SelectsAndCountsAtEveryLevel) {
       out.resize(RowsInBitmap(rows, bitmap, out));
       EXPECT_EQ(out, in_bitmap) << count << CpuLevelName(level);
       EXPECT_EQ(CountBits(bitmap), bits);
+      rows.resize(count);
+      EXPECT_EQ(RowsInBitmap(rows, std::span(bitmap).first(0), out), 0u) << "no row is in a bitmap of none";
     }
+  }
+}
+
+TEST(HammingGather, NamesTheRowsOfABitmapAtEveryLevel) {
+  Random random(8);
+  for (const uint64_t of_64 : {0, 1, 3, 10, 40, 64}) {
+    std::vector<uint64_t> bitmap(50);
+    std::vector<uint32_t> expected, out(64 * bitmap.size());
+    for (uint32_t row = 0; row < 64 * bitmap.size(); ++row) {
+      if (random.Below(64) >= of_64) continue;
+      bitmap[row / 64] |= uint64_t{1} << (row % 64);
+      expected.push_back(1000 + row);
+    }
+    for (const CpuLevel level : AvailableCpuLevels()) {
+      const ForceCpuLevelForTest force(level);
+      const size_t count = RowsOfBitmap(bitmap, 1000, out);
+      EXPECT_TRUE(std::ranges::equal(std::span(out).first(count), expected)) << of_64 << " " << CpuLevelName(level);
+    }
+  }
+}
+
+TEST(HammingGather, PassesOverRowsBeyondTheBitmap) {
+  const std::vector<uint64_t> bitmap(2, ~uint64_t{0});
+  const std::vector<uint32_t> rows = {5, 127, 128, 0xFFFFFFFF, 0x80000000, 64};
+  std::vector<uint32_t> out(rows.size());
+  for (const CpuLevel level : AvailableCpuLevels()) {
+    const ForceCpuLevelForTest force(level);
+    const size_t count = RowsInBitmap(rows, bitmap, out);
+    EXPECT_EQ(std::vector<uint32_t>(out.begin(), out.begin() + static_cast<ptrdiff_t>(count)),
+              (std::vector<uint32_t>{5, 127, 64}));
   }
 }
 
