@@ -12,6 +12,8 @@ constexpr KnownScene kKnown[] = {
     {"ccp/photos/0197.jpg", "ccp/photos/0671.jpg", "one pose and street, cropped by a hand's breadth, warmer tones"},
     {"ccp/photos/0343.jpg", "ccp/photos/1083.jpg",
      "one pose, passer-by and pavement, encoded anew, a few pixels wider"},
+    {"ccp/photos/0403.jpg", "ccp/photos/1074.jpg",
+     "one smile, pose and cable on the ground, cropped a little, brighter"},
     {"ccp/photos/0907.jpg", "ccp/photos/0990.jpg", "one pose and shadow, background and all, other tones"},
     {"ccp/photos/1029.jpg", "ccp/photos/1341.jpg", "one pose and crossing, cropped a little, darker tones"},
     {"products/images/18961.jpg", "products/images/18963.jpg", "one model, pose and every fold, encoded anew"},

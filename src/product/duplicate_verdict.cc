@@ -65,26 +65,26 @@ float FittedScore(const DuplicateEvidence& evidence) {
   const float log_inliers = std::log1p(inliers);
   const float blocks = static_cast<float>(std::min<size_t>(pixels.blocks, 60)) / 30;
   const float bits = std::min(100.0f, static_cast<float>(evidence.hash_distance.value_or(PdqHash::kBits))) / 50;
-  const float logit = -16.489f                                                   //
-                      + 1.733f * log_inliers                                     //
-                      + 1.660f * log_inliers * log_inliers / 4                   //
-                      + 0.497f * near(pixels.agreeing, 0.02f)                    //
-                      + 0.906f * near(pixels.toned, 0.02f)                       //
-                      - 2.511f * bits                                            //
-                      + 1.565f * blocks                                          //
-                      + 6.021f * evidence.matched                                //
-                      + 0.169f * std::min(3.0f, inliers * evidence.spread / 20)  //
-                      - 4.130f * log_inliers * pixels.agreeing                   //
-                      + 0.133f * pixels.shown                                    //
-                      + 1.850f * log_inliers * pixels.shown                      //
-                      + 3.898f * near(pixels.shown, 0.02f)                       //
-                      - 0.210f * std::min(0.5f, pixels.lost);
+  const float logit = -19.020f                                                   //
+                      + 1.158f * log_inliers                                     //
+                      + 1.255f * log_inliers * log_inliers / 4                   //
+                      + 1.172f * near(pixels.agreeing, 0.02f)                    //
+                      + 0.659f * near(pixels.toned, 0.02f)                       //
+                      - 1.825f * bits                                            //
+                      + 3.339f * blocks                                          //
+                      + 7.357f * evidence.matched                                //
+                      + 0.826f * std::min(3.0f, inliers * evidence.spread / 20)  //
+                      - 3.854f * log_inliers * pixels.agreeing                   //
+                      + 2.691f * pixels.shown                                    //
+                      + 1.455f * log_inliers * pixels.shown                      //
+                      + 2.656f * near(pixels.shown, 0.02f)                       //
+                      - 1.154f * std::min(0.5f, pixels.lost);
   return 1 / (1 + std::exp(-logit));
 }
 
 // SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
 // carpet do, and where parts have another color, as an article of a shop dyed anew does.
-constexpr float kMostLost = 0.35f, kMostRecolored = 0.15f, kVetoedScore = 0.4f;
+constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kVetoedScore = 0.4f;
 
 // Small or soft, with few keypoints or none, but near by the hash, and a picture full of things that all agree.
 constexpr float kWholeScore = 0.6f;
