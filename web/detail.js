@@ -80,7 +80,7 @@ export class Detail {
           ['Bits that differ', e.code_bits && `${count(e.hamming_bits)} of ${count(e.code_bits)}`],
           ['Cosine', e.code_bits && score(e.cosine)],
           ['Probably relevant', e.probability !== undefined && percent(e.probability)],
-          ['Words in common with the others', e.conformity !== undefined && percent(e.conformity)],
+          ['Goes with the others', e.conformity !== undefined && percent(e.conformity)],
           ['Signals', e.signals && Object.entries(e.signals).filter(([, s]) => s.weight !== 0)
             .map(([name, s]) => `${name} ${score(s.value)} × ${score(s.weight)}`).join(', ')],
           ['Copies', hit.duplicates?.length > 0 && el('span', {}, ...hit.duplicates.map((d) =>

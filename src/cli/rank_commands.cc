@@ -156,10 +156,16 @@ absl::StatusOr<CommandOutput> RunTrainRanker(const CommonFlags& common, const Ra
                  {"p_at_5", report.p_at_5},
                  {"map", report.map},
                  {"visual_p_at_5", report.visual_p_at_5},
-                 {"visual_map", report.visual_map}};
-  char line[160];
-  std::snprintf(line, sizeof(line), "held out %zu of %zu queries: P@5 %.4f, visual alone %.4f; mAP %.4f, %.4f\n",
-                report.held_out, report.queries, report.p_at_5, report.visual_p_at_5, report.map, report.visual_map);
+                 {"visual_map", report.visual_map},
+                 {"uploaded_p_at_5", report.uploaded_p_at_5},
+                 {"uploaded_map", report.uploaded_map}};
+  char line[240];
+  std::snprintf(
+      line, sizeof(line),
+      "held out %zu of %zu queries: P@5 %.4f, visual alone %.4f; mAP %.4f, %.4f; as if uploaded, without words "
+      "and colors of their own: P@5 %.4f, mAP %.4f\n",
+      report.held_out, report.queries, report.p_at_5, report.visual_p_at_5, report.map, report.visual_map,
+      report.uploaded_p_at_5, report.uploaded_map);
   output.text = weights.dump() + "\n" + line + "wrote " + out.string() + "\n";
   if (home->config().rank.weights) {
     output.text += "likeness.toml has [rank.weights], which goes before this file: remove it there\n";

@@ -30,7 +30,7 @@ namespace {
 
 constexpr uint32_t kNoLabel = std::numeric_limits<uint32_t>::max();
 constexpr double kQuarter = 0.25;
-constexpr size_t kWithheldRounds = 4;
+constexpr size_t kWithheldRounds = 12;
 constexpr size_t kInputs[] = {static_cast<size_t>(FloorInput::kCosine), static_cast<size_t>(FloorInput::kNearby),
                               static_cast<size_t>(FloorInput::kCohesion)};
 constexpr double kBar = 0.9;
@@ -216,6 +216,30 @@ struct Calibration {
   size_t examples = 0;
 };
 
+// What to add to the bias for probabilities to be right where a query has a match as often as not. The fit sees more
+// queries without one than with, since it is they that teach it what to refuse. The first `plain` examples are of
+// queries with all labels there.
+double BiasShift(const LogisticFit& fit, const std::vector<double>& rows, const std::vector<uint8_t>& labels,
+                 const std::vector<double>& importance, size_t plain) {
+  const size_t columns = fit.weights.size();
+  std::vector<double> odds(labels.size());  // of the fit, as logarithms
+  for (size_t i = 0; i < labels.size(); ++i) {
+    const double p = fit.Probability({rows.data() + i * columns, columns});
+    odds[i] = std::log(std::max(p, 1e-12) / std::max(1 - p, 1e-12));
+  }
+  double low = -10, high = 10;
+  while (high - low > 1e-6) {
+    const double shift = (low + high) / 2;
+    double excess = 0;  // of what is expected over what is true: rises with the shift
+    for (size_t i = 0; i < labels.size(); ++i) {
+      const double weight = importance[i] * (i < plain ? 1 : 1 / (kWithheldRounds * kQuarter));
+      excess += weight * (1 / (1 + std::exp(-odds[i] - shift)) - (labels[i] != 0 ? 1 : 0));
+    }
+    (excess > 0 ? high : low) = shift;
+  }
+  return (low + high) / 2;
+}
+
 // Calibrates on `items` alone: three fifths of them are asked with the rest, first all of them, then several times
 // without a quarter of the labels and with queries of those. Items without a label are queries without a match.
 absl::StatusOr<Calibration> Calibrate(const Pictures& pictures, const std::vector<const Item*>& items,
@@ -251,6 +275,8 @@ absl::StatusOr<Calibration> Calibrate(const Pictures& pictures, const std::vecto
   for (const Asked& one : all) of_set[one.query->set] += static_cast<double>(one.inputs.size());
   std::vector<double> rows, importance;
   std::vector<uint8_t> labels;
+  size_t plain_hits = 0;
+  for (const Asked& one : plain) plain_hits += one.inputs.size();
   for (const Asked& one : all) {
     for (size_t h = 0; h < one.inputs.size(); ++h) {
       for (const size_t input : kInputs) rows.push_back(one.inputs[h][input]);
@@ -262,7 +288,7 @@ absl::StatusOr<Calibration> Calibrate(const Pictures& pictures, const std::vecto
                                                                {.ridge = 1e-3, .nonnegative = {true, true, false}}));
   FloorModel::Parameters parameters;
   parameters.feature = pictures.key.type;
-  parameters.bias = fit.bias;
+  parameters.bias = fit.bias + BiasShift(fit, rows, labels, importance, plain_hits);
   for (size_t i = 0; i < std::size(kInputs); ++i) {
     parameters.weights[kInputs[i]] = fit.weights[i];
     parameters.centers[kInputs[i]] = fit.centers[i];

@@ -27,8 +27,8 @@ struct FloorEvalOptions {
   std::vector<std::string> sets;
   std::vector<std::filesystem::path> unmatched;  // folders of pictures of which the sets have no like
   size_t noise = 0;                              // and so many generated pictures of noise and patterns
-  double keep = 0.88;  // share of true hits that a calibration keeps in the set where that is hardest
-  size_t k = 24;       // hits a query asks for
+  double keep = 0.9;  // share of true hits that a calibration keeps in the set where that is hardest
+  size_t k = 24;      // hits a query asks for
   size_t code_bits = 1024;
   uint64_t seed = 1;
   size_t threads = 1;

@@ -71,6 +71,7 @@ TEST(Ranker, WeighsWhatTellsRelevantFromOthersAndIsBetterOnQueriesThatItHasNotSe
   EXPECT_GT(report.held_out, 30u);
   EXPECT_GT(report.p_at_5, report.visual_p_at_5 + 0.1);
   EXPECT_GT(report.map, report.visual_map + 0.1);
+  EXPECT_LT(report.uploaded_p_at_5, report.p_at_5) << "the words have told it";
   EXPECT_LT(report.weights[Signal::kEngagement], 0.2 * report.weights[Signal::kAnnotation]);
   EXPECT_EQ(report.weights[Signal::kTopic], 0) << "nothing has it";
   for (const float weight : report.weights.values) EXPECT_GE(weight, 0);

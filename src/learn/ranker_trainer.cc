@@ -101,6 +101,11 @@ absl::StatusOr<RankerReport> TrainRanker(std::span<const RankedPair> pairs, cons
   report.map = trained.map;
   report.visual_p_at_5 = visual.p_at_5;
   report.visual_map = visual.map;
+  SignalWeights uploaded = report.weights;
+  uploaded[Signal::kAnnotation] = uploaded[Signal::kColor] = 0;
+  const Quality without = Judge(held, uploaded);
+  report.uploaded_p_at_5 = without.p_at_5;
+  report.uploaded_map = without.map;
   return report;
 }
 

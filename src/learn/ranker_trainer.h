@@ -33,6 +33,8 @@ struct RankerReport {
   // Of the held-out queries' candidates in the order that the weights give, and by the visual signal alone.
   double p_at_5 = 0, map = 0;
   double visual_p_at_5 = 0, visual_map = 0;
+  // By the same weights where the query brings neither words nor colors with it: an uploaded picture.
+  double uploaded_p_at_5 = 0, uploaded_map = 0;
 };
 
 // Relevance is fitted on the differences of a relevant and an irrelevant candidate of the same query (pairwise logistic

@@ -12,10 +12,10 @@ std::shared_ptr<const FloorModel> FloorModel::Default(std::string_view feature_t
   if (feature_type != kFeature) return nullptr;
   Parameters parameters;
   parameters.feature = kFeature;
-  parameters.weights = {4.503, 0, 4.634, -1.371, 0, 0};
-  parameters.centers = {0.4937, 0, 0.5396, 0.5187, 0, 0};
-  parameters.bias = -0.9805;
-  parameters.threshold = 0.143;
+  parameters.weights = {3.504, 0, 10.161, -4.442, 0, 0};
+  parameters.centers = {0.5065, 0, 0.5464, 0.5292, 0, 0};
+  parameters.bias = -1.2545;
+  parameters.threshold = 0.115;
   return std::shared_ptr<const FloorModel>(new FloorModel(std::move(parameters)));
 }
 
