@@ -360,6 +360,7 @@ class PlanBuilder {
     const int64_t depth = in.channels * step.kernel[0] * step.kernel[1];
     if ((in.channels % 32 != 0 && depth > 32) || out.channels % 32 != 0) return std::nullopt;
     if (!TileConvolutionCan(step.activation)) return std::nullopt;
+    if (in.channels < 128 && out.area() <= 56 * 56) return std::nullopt;  // small and thin: oneDNN is quicker
     return TileConvolutionShape{.images = At(n_),
                                 .channels = At(in.channels),
                                 .height = At(in.height),
