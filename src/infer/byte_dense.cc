@@ -130,7 +130,7 @@ LIKENESS_TILES inline void AddRun(const int32_t* products, const std::byte* run,
 }
 
 LIKENESS_TILES inline void Prefetch(const std::byte* run) {
-  constexpr size_t kAhead = 4096;
+  constexpr size_t kAhead = 1024;
   for (size_t i = 0; i < kRunBytes; i += 64) _mm_prefetch(run + kAhead + i, _MM_HINT_T0);
 }
 

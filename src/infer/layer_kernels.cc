@@ -35,6 +35,12 @@ LIKENESS_CLONES void Pack3(const float* from, uint16_t* to, size_t area) {
   }
 }
 
+LIKENESS_CLONES void Pack3(const float* from, float* to, size_t area) {
+  for (size_t p = 0; p < area; ++p) {
+    for (size_t c = 0; c < 3; ++c) to[p * 3 + c] = from[c * area + p];
+  }
+}
+
 LIKENESS_CLONES void Widen(const uint16_t* from, float* to, size_t count) {
   for (size_t i = 0; i < count; ++i) to[i] = ToFloat(from[i]);
 }
@@ -77,11 +83,9 @@ void Pack(const float* from, Element* to, const ImageLayout& l) {
   for (size_t n = 0; n < l.images; ++n, from += l.channels * l.area) {
     for (size_t b = 0; b < l.blocks(); ++b) {
       Element* block = to + (n * l.blocks() + b) * l.area * l.block;
-      if constexpr (sizeof(Element) == 2) {
-        if (l.block == 3 && l.channels == 3) {
-          Pack3(from, block, l.area);
-          continue;
-        }
+      if (l.block == 3 && l.channels == 3) {
+        Pack3(from, block, l.area);
+        continue;
       }
       for (size_t c = 0; c < l.block; ++c) {
         const size_t channel = b * l.block + c;

@@ -53,7 +53,9 @@ class PlanBuilder {
   }
 
   void Build() {
-    for (at_ = 0; at_ < network_.steps.size(); ++at_) Add(network_.steps[at_]);
+    for (at_ = 0; at_ < network_.steps.size(); ++at_) {
+      if (at_ != pooled_) Add(network_.steps[at_]);
+    }
     for (const int output : network_.outputs) AddOutput(output);
     plan_.PlaceBuffers();
   }
@@ -295,25 +297,39 @@ class PlanBuilder {
     const Desc bias({out.channels}, Type::f32, Tag::a);
     const bool biased = !step.bias.values.empty();
     const auto attributes = AttributesFor(step.residual >= 0, step.activation);
-    const auto make = [&](const Desc& from, const Desc& to) {
+    const auto make = [&](const Desc& from, const Desc& to, algorithm how) {
       const Desc any(weights, Inner(), Tag::any);
       const memory::dims dilation = {step.dilation[0] - 1, step.dilation[1] - 1};
       const memory::dims stride = {step.stride[0], step.stride[1]}, before = {step.before[0], step.before[1]},
                          after = {step.after[0], step.after[1]};
       using Forward = dnnl::convolution_forward;
       const auto kind = dnnl::prop_kind::forward_inference;
-      const auto direct = algorithm::convolution_direct;
-      return biased
-                 ? Forward::primitive_desc(
-                       Forward::desc(kind, direct, from, any, bias, to, stride, dilation, before, after), attributes,
-                       plan_.engine_)
-                 : Forward::primitive_desc(Forward::desc(kind, direct, from, any, to, stride, dilation, before, after),
-                                           attributes, plan_.engine_);
+      return biased ? Forward::primitive_desc(
+                          Forward::desc(kind, how, from, any, bias, to, stride, dilation, before, after), attributes,
+                          plan_.engine_)
+                    : Forward::primitive_desc(Forward::desc(kind, how, from, any, to, stride, dilation, before, after),
+                                              attributes, plan_.engine_);
     };
+    const auto direct = [&](Tag tag) {
+      return make(Plain(input, Inner(), tag), Plain(step.output, TypeOf(step.output), tag),
+                  algorithm::convolution_direct);
+    };
+    dnnl::convolution_forward::primitive_desc pd;
+    // In f32 multiplying is what takes the time, and Winograd's way multiplies a quarter as often. oneDNN has it for
+    // AVX-512.
+    if (!bf16_ && groups == 1 && step.kernel == Pair{3, 3} && step.stride == Pair{1, 1} &&
+        step.dilation == Pair{1, 1}) {
+      try {
+        pd = make(Plain(input, Type::f32, Tag::any), Plain(step.output, Type::f32, Tag::any),
+                  algorithm::convolution_winograd);
+      } catch (const dnnl::error&) {
+        pd = {};
+      }
+    }
     const Tag tag = Preferred();
-    auto pd = make(Plain(input, Inner(), tag), Plain(step.output, TypeOf(step.output), tag));
+    if (!pd) pd = direct(tag);
     if (std::string_view(pd.impl_info_str()).find("ref") != std::string_view::npos && tag != Tag::any) {
-      pd = make(Plain(input, Inner(), Tag::any), Plain(step.output, TypeOf(step.output), Tag::any));
+      pd = direct(Tag::any);
     }
     const Tensor from = As(input, pd.src_desc());
     Tensor to{-1, pd.dst_desc()};
@@ -341,8 +357,10 @@ class PlanBuilder {
       return std::nullopt;
     }
     const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
-    if (in.channels % 32 != 0 || out.channels % 32 != 0 || !TileConvolutionCan(step.activation)) return std::nullopt;
-    if (in.channels < 128 || out.area() > 56 * 56) return std::nullopt;  // large and thin: oneDNN is as quick
+    const int64_t depth = in.channels * step.kernel[0] * step.kernel[1];
+    if ((in.channels % 32 != 0 && depth > 32) || out.channels % 32 != 0) return std::nullopt;
+    if (!TileConvolutionCan(step.activation)) return std::nullopt;
+    if (in.channels < 128 && out.area() <= 56 * 56) return std::nullopt;  // small and thin: oneDNN is quicker
     return TileConvolutionShape{.images = At(n_),
                                 .channels = At(in.channels),
                                 .height = At(in.height),
@@ -357,23 +375,38 @@ class PlanBuilder {
                                 .top = At(step.before[0]),
                                 .left = At(step.before[1]),
                                 .activation = step.activation,
-                                .bf16 = TypeOf(step.output) == Type::bf16};
+                                .bf16 = TypeOf(step.output) == Type::bf16,
+                                .pool = PoolsNext(step)};
+  }
+
+  // Whether the next step halves both sides of what this one gives, and nobody else reads that.
+  bool PoolsNext(const Step& step) const {
+    if (at_ + 1 >= network_.steps.size()) return false;
+    const Step& next = network_.steps[at_ + 1];
+    const Extent& out = ExtentOf(step.output);
+    constexpr Pair kHalf = {2, 2}, kNone = {0, 0};
+    return next.kind == Step::Kind::kMaxPool && next.inputs[0] == step.output &&
+           last_read_[At(step.output)] == at_ + 1 && next.kernel == kHalf && next.stride == kHalf &&
+           next.dilation == Pair{1, 1} && next.before == kNone && next.after == kNone && out.height % 2 == 0 &&
+           out.width % 2 == 0 && TypeOf(step.output) == Type::bf16 &&
+           ExtentOf(next.output) == Extent{out.channels, out.height / 2, out.width / 2};
   }
 
   void AddTileConvolution(const Step& step, const TileConvolutionShape& shape) {
-    const int input = step.inputs[0];
-    const Tensor from = As(input, Plain(input, Type::bf16, Tag::nhwc));
-    const Desc layout = Plain(step.output, TypeOf(step.output), Tag::nhwc);
+    const int input = step.inputs[0], output = shape.pool ? network_.steps[at_ + 1].output : step.output;
+    const Tensor from = As(input, Plain(input, shape.patches() ? Type::f32 : Type::bf16, Tag::nhwc));
+    const Desc layout = Plain(output, shape.bf16 ? Type::bf16 : Type::f32, Tag::nhwc);
     const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch());
     AddOwn("convolution " + Size(ExtentOf(input)) + " to " + Size(ExtentOf(step.output)) + " kernel " +
-               std::to_string(step.kernel[0]) + " tiles",
+               std::to_string(step.kernel[0]) + (shape.pool ? " tiles, pool" : " tiles"),
            {from.buffer, scratch, buffer},
            [plan = &plan_, source = from.buffer, buffer, scratch, shape, weights = store_.GetTiles(at_, step, shape),
             added = BiasOf(step)](PlanState& state) {
-             TileConvolution(shape, reinterpret_cast<const uint16_t*>(plan->At(state, source)), weights, added,
-                             plan->At(state, scratch), plan->At(state, buffer));
+             TileConvolution(shape, plan->At(state, source), weights, added, plan->At(state, scratch),
+                             plan->At(state, buffer));
            });
-    Define(step.output, buffer, layout);
+    if (shape.pool) pooled_ = at_ + 1;
+    Define(output, buffer, layout);
   }
 
   // f32[outputs], or null.
@@ -694,7 +727,8 @@ class PlanBuilder {
   std::vector<size_t> last_read_;             // the last step that reads a value
   std::vector<bool> wants_float_;             // nobody reads it but a softmax and the user
   std::vector<int> outputs_;
-  size_t at_ = 0;  // the step at hand
+  size_t at_ = 0;             // the step at hand
+  size_t pooled_ = SIZE_MAX;  // a step that the one before it does as well
 };
 
 Plan::Plan(const Network& network, const dnnl::engine& engine, int64_t images, bool bf16, WeightStore& store)

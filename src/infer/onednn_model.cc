@@ -54,12 +54,14 @@ class NetworkModel final : public OneDnnModel {
       layer_sizes_.push_back(static_cast<size_t>(network_.values[static_cast<size_t>(output)].channels));
       output_size_ += layer_sizes_.back();
     }
-    // Large matrices are read once for a whole batch; without them a single image keeps its activations in the cache.
-    size_t dense = 0;
+    // Large matrices are read once for a whole batch, and so are many weights in f32; without them a single image keeps
+    // its activations in the cache.
+    size_t dense = 0, all = 0;
     for (const Step& step : network_.steps) {
+      all += step.weights.values.size();
       if (step.kind == Step::Kind::kDense) dense += step.weights.values.size();
     }
-    batch_ = dense > size_t{4} << 20 ? 8 : 4;
+    batch_ = dense > size_t{4} << 20 || (!options_.bf16 && all > size_t{16} << 20) ? 8 : 4;
     PlanFor(batch_);
   }
 

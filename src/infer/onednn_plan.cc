@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 
 namespace likeness {
 namespace {
@@ -25,19 +26,24 @@ void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
 }
 
 // Weights rounded to bf16 so that the errors of the `taps` of one kernel cancel: what rounding takes from one it gives
-// the next. They are multiplied with neighbouring pixels, which are much alike, so that their sum matters more than
-// each.
+// the next smaller, so that what is left in the end is a small part of the smallest. They are multiplied with
+// neighbouring pixels, which are much alike, so that the sum of the errors matters more than each.
 std::vector<float> RoundedKernels(const void* floats, size_t count, size_t taps) {
   std::vector<float> rounded(count);
   std::memcpy(rounded.data(), floats, count * sizeof(float));
+  std::vector<float*> kernel(taps);
   for (size_t first = 0; first < count; first += taps) {
+    for (size_t i = 0; i < taps; ++i) kernel[i] = &rounded[first + i];
+    std::ranges::stable_sort(kernel, std::ranges::greater(), [](const float* weight) {
+      return std::bit_cast<uint32_t>(*weight) & 0x7fffffffu;  // its size; of a NaN too
+    });
     float carry = 0;
-    for (size_t i = first; i < first + taps; ++i) {
-      const float wanted = rounded[i] + carry;
+    for (float* const weight : kernel) {
+      const float wanted = *weight + carry;
       const auto bits = std::bit_cast<uint32_t>(wanted);
       const float given = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
       carry = std::isfinite(given) ? wanted - given : 0;
-      rounded[i] = given;
+      *weight = given;
     }
   }
   return rounded;
@@ -106,15 +112,14 @@ std::shared_ptr<const std::vector<float>> WeightStore::GetDepthwise(size_t step,
 const uint16_t* WeightStore::GetTiles(size_t step, const Step& of, const TileConvolutionShape& shape) {
   const uint16_t*& made = tiles_[step];
   if (made != nullptr) return made;
-  const std::vector<float> rounded =
-      RoundedKernels(of.weights.values.data(), shape.weights(), shape.kernel_height * shape.kernel_width);
-  std::vector<uint16_t> narrow(rounded.size());
-  for (size_t i = 0; i < narrow.size(); ++i) {
-    narrow[i] = static_cast<uint16_t>(std::bit_cast<uint32_t>(rounded[i]) >> 16);
-  }
-  bytes_.push_back(NewBytes(narrow.size() * sizeof(uint16_t)));
+  bytes_.push_back(NewBytes(shape.tile_weights() * sizeof(uint16_t)));
   auto* const tiles = reinterpret_cast<uint16_t*>(bytes_.back().get());
-  TileWeights(shape, narrow, tiles);
+  const size_t taps = shape.kernel_height * shape.kernel_width;
+  if (shape.patches()) {
+    TileWeights(shape, of.weights.Copy(), tiles);
+  } else {
+    TileWeights(shape, RoundedKernels(of.weights.values.data(), shape.weights(), taps), tiles);
+  }
   return made = tiles;
 }
 

@@ -30,7 +30,8 @@ float Widened(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16)
 TEST(TileConvolution, EqualsItsSlowTwin) {
   if (!HasFastBf16()) GTEST_SKIP() << "this processor has no AMX with bf16, or LIKENESS_CPU forbids it";
   Random random(kSeed);
-  for (int round = 0; round < 60; ++round) {
+  int pooled = 0, patches = 0;
+  for (int round = 0; round < 40; ++round) {
     TileConvolutionShape s{.images = 1 + random.Below(3),
                            .channels = 32 * (1 + random.Below(3)),
                            .height = 1 + random.Below(24),
@@ -41,23 +42,37 @@ TEST(TileConvolution, EqualsItsSlowTwin) {
                            .stride_height = 1 + random.Below(2),
                            .stride_width = 1 + random.Below(2),
                            .bf16 = round % 3 != 0};
-    if (round % 10 == 9) s.channels = 1024, s.width = 100;  // several bands
+    if (round % 20 == 9) s.channels = 1024, s.width = 100, s.outputs = 32;  // several bands
+    if (round % 5 == 3) {                                                   // a first layer
+      s.channels = 1 + random.Below(32 / (s.kernel_height * s.kernel_width));
+      if (round % 20 == 3) s.width = 400, s.height = 60, s.outputs = 32, s.images = 1;
+    }
     s.top = random.Below(s.kernel_height), s.left = random.Below(s.kernel_width);
     if (s.height + 2 * s.top < s.kernel_height || s.width + 2 * s.left < s.kernel_width) continue;
     s.out_height = (s.height + 2 * s.top - s.kernel_height) / s.stride_height + 1;
     s.out_width = (s.width + 2 * s.left - s.kernel_width) / s.stride_width + 1;
     if (round % 2 == 0) s.activation = kRelu;
-    const auto from = Narrow(random, s.images * s.height * s.width * s.channels), weights = Narrow(random, s.weights());
+    s.pool = s.out_height % 2 == 0 && s.out_width % 2 == 0;
+    pooled += s.pool ? 1 : 0, patches += s.patches() ? 1 : 0;
+    const size_t inputs = s.images * s.height * s.width * s.channels;
+    const auto narrow = Narrow(random, inputs);
+    std::vector<float> wide(s.patches() ? inputs : 0), weights(s.weights());
+    for (float& value : wide) value = static_cast<float>(random.Normal());
+    for (float& weight : weights) {
+      weight = static_cast<float>(random.Normal());
+      if (!s.patches()) weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) & 0xffff0000u);
+    }
+    const void* const from = s.patches() ? static_cast<const void*>(wide.data()) : narrow.data();
     std::vector<float> bias(s.outputs);
     for (float& value : bias) value = static_cast<float>(random.Normal());
-    const size_t size = s.images * s.out_height * s.out_width * s.outputs;
+    const size_t size = s.images * s.out_height * s.out_width * s.outputs / (s.pool ? 4 : 1);
     std::vector<float> fast(size), slow(size);
-    std::vector<uint16_t> tiles(s.weights());
+    std::vector<uint16_t> tiles(s.tile_weights());
     TileWeights(s, weights, tiles.data());
     const Bytes scratch = NewBytes(s.scratch());
     const float* const added = round % 4 == 0 ? nullptr : bias.data();
-    TileConvolution(s, from.data(), tiles.data(), added, scratch.get(), fast.data());
-    TileConvolutionPlain(s, from.data(), weights.data(), added, slow.data());
+    TileConvolution(s, from, tiles.data(), added, scratch.get(), fast.data());
+    TileConvolutionPlain(s, from, weights, added, slow.data());
     const double size_of_sums = std::sqrt(static_cast<double>(s.channels * s.kernel_height * s.kernel_width));
     for (size_t i = 0; i < size; ++i) {
       const float a = s.bf16 ? Widened(reinterpret_cast<const uint16_t*>(fast.data())[i]) : fast[i];
@@ -65,6 +80,8 @@ TEST(TileConvolution, EqualsItsSlowTwin) {
       ASSERT_NEAR(a, b, (s.bf16 ? 0.01 * std::abs(b) : 0) + 1e-4 * size_of_sums) << "round " << round << " at " << i;
     }
   }
+  EXPECT_GT(pooled, 3);
+  EXPECT_GT(patches, 3);
 }
 
 TEST(ByteDense, EqualsItsSlowTwinAndComesCloseToFloats) {
