@@ -66,6 +66,14 @@ cmake --preset dev && likeness model list --all   # all of them
         self.plant("`scripts/demo --fast`")
         self.caught("scripts/demo does not know --fast")
 
+    def test_a_flag_of_a_benchmark(self):
+        self.write("scripts/bench", "#!/bin/sh\n# [--quick]\n")
+        self.write("bench/hash.cc", "// bench_hash [--whole]\n")
+        self.plant("`scripts/bench hash --whole`, `scripts/bench hash --quick`")
+        self.assert_clean("check-docs", "--binary", self.binary)
+        self.plant("`scripts/bench hash --gone`")
+        self.caught("scripts/bench does not know --gone")
+
     def test_a_flag_of_a_subcommand(self):
         self.plant("```sh\nbuild/release/bin/likeness add FOLDER --all\n```")
         self.caught("docs/planted.md:2: likeness add does not know --all")
