@@ -27,7 +27,7 @@ constexpr int kRounds = 5;
 
 struct Arguments {
   CodeSet set;
-  size_t queries = 1000;
+  size_t queries = 500;
   size_t k = 10;
 };
 

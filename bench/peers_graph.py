@@ -111,7 +111,7 @@ def main():
             return np.unpackbits(packed, axis=1).astype(np.float32)
 
         index = hnswlib.Index(space="l2", dim=bits)
-        index.init_index(max_elements=len(rows), M=16, ef_construction=100)
+        index.init_index(max_elements=len(rows), M=16, ef_construction=64)
         seconds = build(lambda first, piece: index.add_items(floats(piece), num_threads=2))
 
         def search(ef, asked):
