@@ -7,6 +7,7 @@
 #include <limits>
 #include <vector>
 
+#include "infer/share_work.h"
 #include "infer/tiles.h"
 
 namespace likeness {
@@ -134,21 +135,17 @@ LIKENESS_TILES inline void Prefetch(const std::byte* run) {
   for (size_t i = 0; i < kRunBytes; i += 64) _mm_prefetch(run + kAhead + i, _MM_HINT_T0);
 }
 
-}  // namespace
-
-LIKENESS_TILES void ByteDense(const ByteDenseShape& s, const uint16_t* from, const ByteMatrix& matrix,
-                              const float* bias, std::byte* scratch, void* to) {
-  auto* const inputs = reinterpret_cast<int8_t*>(scratch);
-  float steps[ByteDenseShape::kMostVectors];
-  Split(s, from, steps, inputs);
+// Some of the outputs, of inputs that are split.
+LIKENESS_TILES void MultiplyOutputs(const ByteDenseShape& s, const Share& outputs, const int8_t* inputs,
+                                    const float* steps, const ByteMatrix& matrix, const float* bias, void* to) {
   TileShapes shapes;
   for (const size_t i : {0, 1, 2, 3, 4, 5}) shapes.rows[i] = static_cast<uint8_t>(2 * s.vectors);
   TakeTiles(shapes);
   Stored();
   alignas(64) int32_t products[2][2 * ByteDenseShape::kMostVectors * kSide];
-  const std::byte* run = matrix.data();
+  const std::byte* run = matrix.data() + outputs.first / kSide * (s.inputs / kRun) * kRunBytes;
   const size_t line = s.vectors * 128;  // of the inputs, for 64 of each vector
-  for (size_t output = 0; output < s.outputs; output += kSide) {
+  for (size_t output = outputs.first; output < outputs.last; output += kSide) {
     __m512 sums[ByteDenseShape::kMostVectors] = {};
     size_t i = 0;
     // Two runs at once: one is multiplied while the other is added.
@@ -194,6 +191,18 @@ LIKENESS_TILES void ByteDense(const ByteDenseShape& s, const uint16_t* from, con
     }
   }
   ReleaseTiles();
+}
+
+}  // namespace
+
+void ByteDense(const ByteDenseShape& s, const uint16_t* from, const ByteMatrix& matrix, const float* bias,
+               std::byte* scratch, void* to) {
+  auto* const inputs = reinterpret_cast<int8_t*>(scratch);
+  float steps[ByteDenseShape::kMostVectors];
+  Split(s, from, steps, inputs);
+  ShareWork(s.threads, [&](size_t thread) {
+    MultiplyOutputs(s, ShareOf(s.outputs, kSide, thread, s.threads), inputs, steps, matrix, bias, to);
+  });
 }
 #else
 void ByteDense(const ByteDenseShape& s, const uint16_t* from, const ByteMatrix& matrix, const float* bias, std::byte*,

@@ -22,7 +22,8 @@ struct ByteDenseShape {
 
   size_t vectors = 1, inputs = 128, outputs = 16;  // inputs a multiple of 128, outputs of 16; at most 8 vectors
   Activation activation;
-  bool bf16 = false;  // of what comes out; else f32
+  bool bf16 = false;   // of what comes out; else f32
+  size_t threads = 1;  // that share one run; the numbers are the same for any number of them
 
   // Bytes that ByteDense writes to while it runs.
   size_t scratch() const { return (2 * vectors * inputs + 63) / 64 * 64; }

@@ -6,8 +6,7 @@
 #include "infer/dense.h"
 #include "infer/depthwise.h"
 #include "infer/onednn_plan.h"
-
-extern "C" int omp_get_max_threads();  // of OpenMP's runtime, where oneDNN has its threads from
+#include "infer/share_work.h"
 
 namespace likeness {
 
@@ -350,10 +349,10 @@ class PlanBuilder {
     Define(step.output, to.buffer, to.layout);
   }
 
-  // The convolution in tiles of our own, where it may and pays; nothing elsewhere. More threads share oneDNN's.
+  // The convolution in tiles of our own, where it may and pays; nothing elsewhere.
   std::optional<TileConvolutionShape> TilesOf(const Step& step) const {
     if (!bf16_ || step.kind != Step::Kind::kConvolution || step.groups != 1 || step.residual >= 0 ||
-        step.dilation != Pair{1, 1} || step.kernel[0] * step.kernel[1] < 4 || omp_get_max_threads() > 1) {
+        step.dilation != Pair{1, 1} || step.kernel[0] * step.kernel[1] < 4) {
       return std::nullopt;
     }
     const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
@@ -376,7 +375,8 @@ class PlanBuilder {
                                 .left = At(step.before[1]),
                                 .activation = step.activation,
                                 .bf16 = TypeOf(step.output) == Type::bf16,
-                                .pool = PoolsNext(step)};
+                                .pool = PoolsNext(step),
+                                .threads = WorkThreads()};
   }
 
   // Whether the next step halves both sides of what this one gives, and nobody else reads that.
@@ -478,7 +478,8 @@ class PlanBuilder {
                                .inputs = At(in.size()),
                                .outputs = At(outputs),
                                .activation = step.activation,
-                               .bf16 = TypeOf(step.output) == Type::bf16};
+                               .bf16 = TypeOf(step.output) == Type::bf16,
+                               .threads = WorkThreads()};
     const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch());
     AddOwn("dense " + Size(in) + " to " + std::to_string(outputs) + " bytes", {from.buffer, scratch, buffer},
            [plan = &plan_, source = from.buffer, buffer, scratch, shape,

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "infer/share_work.h"
 #include "infer/tiles.h"
 
 // The rows of the input that a band of the output looks at are copied, padding and all, into planes of 32 channels, one
@@ -68,9 +69,11 @@ size_t TileConvolutionShape::band() const {
   return (rows + even - 1) / even * even;
 }
 
-size_t TileConvolutionShape::scratch() const {
-  if (patches()) return 2 * (band() * out_width * kLine + (row() * channels * lines() + kChannels) * sizeof(uint16_t));
-  return lines() * row() * channels * sizeof(uint16_t);
+size_t TileConvolutionShape::thread_scratch() const {
+  const size_t bytes =
+      patches() ? 2 * (band() * out_width * kLine + (row() * channels * lines() + kChannels) * sizeof(uint16_t))
+                : lines() * row() * channels * sizeof(uint16_t);
+  return (bytes + kLine - 1) / kLine * kLine;
 }
 
 void TileWeights(const TileConvolutionShape& s, std::span<const float> weights, uint16_t* to) {
@@ -247,15 +250,18 @@ class Band {
     each_ = (s.tile() + steps_ - 1) / steps_;
   }
 
-  // The rows of a band, from planes to `to`, the band's first pixel. `next`: the input of the band after it.
-  LIKENESS_TILES void Run(const std::byte* planes, size_t rows, std::byte* to, std::span<const std::byte> next) {
+  // The rows of a band and a share of the outputs, from planes to `to`, the band's first pixel. `next`: the input of
+  // the band after it.
+  LIKENESS_TILES void Run(const std::byte* planes, size_t rows, const Share& outputs, std::byte* to,
+                          std::span<const std::byte> next) {
     const size_t tile = s_.tile(), across = (s_.out_width + tile - 1) / tile, tiles = rows * across;
     const size_t plane = s_.patches() ? rows * row_ : ((rows - 1) * s_.stride_height + s_.kernel_height) * row_;
     const size_t pairs = (tiles + 1) / 2, block = kOutputs * kChannels * steps_;
-    rows_.Start(next.data(), next.size(), std::max<size_t>(pairs * (s_.outputs / kOutputs) * steps_ * 3 / 4, 1));
-    for (size_t output = 0; output < s_.outputs; output += kOutputs) {
+    rows_.Start(next.data(), next.size(),
+                std::max<size_t>(pairs * ((outputs.last - outputs.first) / kOutputs) * steps_ * 3 / 4, 1));
+    for (size_t output = outputs.first; output < outputs.last; output += kOutputs) {
       const uint16_t* const part = weights_ + output / kOutputs * block;
-      const bool more = s_.outputs * steps_ * kChannels >= size_t{1} << 19 && output + kOutputs < s_.outputs;
+      const bool more = s_.outputs * steps_ * kChannels >= size_t{1} << 19 && output + kOutputs < outputs.last;
       blocks_.Start(part + block, more ? block * sizeof(uint16_t) : 0, pairs * steps_);
       std::byte* const first = to + output * (s_.bf16 ? 2 : 4);
       for (size_t p = 0; p < pairs; ++p) {
@@ -366,10 +372,26 @@ class Band {
   alignas(64) float sums_[2][4 * kSums];
 };
 
-}  // namespace
+// What one thread does: some images, some rows of each, some of its outputs.
+struct Piece {
+  Share images, rows, outputs;
+};
 
-LIKENESS_TILES void TileConvolution(const TileConvolutionShape& s, const void* from, const uint16_t* weights,
-                                    const float* bias, std::byte* scratch, void* to) {
+Piece PieceOf(const TileConvolutionShape& s, size_t thread) {
+  constexpr size_t kSmall = 28 * 28;  // the weights are more than the pixels
+  Piece piece{{0, s.images}, {0, s.out_height}, {0, s.outputs}};
+  if (s.images % s.threads == 0) {
+    piece.images = ShareOf(s.images, 1, thread, s.threads);
+  } else if (s.out_height * s.out_width <= kSmall && s.outputs >= s.threads * kOutputs) {
+    piece.outputs = ShareOf(s.outputs, kOutputs, thread, s.threads);
+  } else {
+    piece.rows = ShareOf(s.out_height, s.pool ? 2 : 1, thread, s.threads);
+  }
+  return piece;
+}
+
+LIKENESS_TILES void ConvolvePiece(const TileConvolutionShape& s, const Piece& piece, const void* from,
+                                  const uint16_t* weights, const float* bias, std::byte* scratch, void* to) {
   const size_t side = s.pool ? 2 : 1, line = s.width * s.channels * (s.patches() ? 4 : 2);
   const size_t out_row = s.out_width / side * s.outputs * (s.bf16 ? 2 : 4), image_bytes = s.height * line;
   const auto* const images = static_cast<const std::byte*>(from);
@@ -377,23 +399,33 @@ LIKENESS_TILES void TileConvolution(const TileConvolutionShape& s, const void* f
   for (const size_t i : {0, 1, 2, 3, 4, 5}) shapes.rows[i] = static_cast<uint8_t>(s.tile());
   TakeTiles(shapes);
   Band band(s, weights, bias, to);
-  for (size_t image = 0; image < s.images; ++image) {
+  for (size_t image = piece.images.first; image < piece.images.last; ++image) {
     const std::byte* const at = images + image * image_bytes;
-    for (size_t top = 0; top < s.out_height; top += s.band()) {
-      const size_t rows = std::min(s.band(), s.out_height - top), first = top * s.stride_height;
+    for (size_t top = piece.rows.first; top < piece.rows.last; top += s.band()) {
+      const size_t rows = std::min(s.band(), piece.rows.last - top), first = top * s.stride_height;
       s.patches() ? CopyPatches(s, reinterpret_cast<const float*>(at), first, rows, scratch)
                   : CopyRows(s, reinterpret_cast<const uint16_t*>(at), first,
                              (rows - 1) * s.stride_height + s.kernel_height, scratch);
       Stored();
       const size_t done = std::min((first + rows * s.stride_height) * line, image_bytes);
       const size_t left = (s.images - image) * image_bytes - done;
-      band.Run(scratch, rows, static_cast<std::byte*>(to) + (image * s.out_height + top) / side * out_row,
+      band.Run(scratch, rows, piece.outputs,
+               static_cast<std::byte*>(to) + (image * s.out_height + top) / side * out_row,
                {at + done, std::min(left, rows * s.stride_height * line)});
     }
   }
   band.Finish();
   _mm_sfence();
   ReleaseTiles();
+}
+
+}  // namespace
+
+void TileConvolution(const TileConvolutionShape& s, const void* from, const uint16_t* weights, const float* bias,
+                     std::byte* scratch, void* to) {
+  ShareWork(s.threads, [&](size_t thread) {
+    ConvolvePiece(s, PieceOf(s, thread), from, weights, bias, scratch + thread * s.thread_scratch(), to);
+  });
 }
 #else
 void TileConvolution(const TileConvolutionShape&, const void*, const uint16_t*, const float*, std::byte*, void*) {}

@@ -17,6 +17,7 @@ struct TileConvolutionShape {
   Activation activation;  // kNone, or kRelu with an alpha of 0
   bool bf16 = true;       // of the output; else f32
   bool pool = false;      // of each 2 x 2 of the output the largest alone; its sides are even then
+  size_t threads = 1;     // that share one run; the numbers are the same for any number of them
 
   size_t weights() const { return outputs * channels * kernel_height * kernel_width; }
   // How many they are in the order of TileWeights.
@@ -26,8 +27,9 @@ struct TileConvolutionShape {
   // is f32, and as good as nothing is lost of it and of the weights.
   bool patches() const { return channels % 32 != 0; }
 
-  // Bytes that TileConvolution writes to while it runs: the rows under a band of the output.
-  size_t scratch() const;
+  // Bytes that TileConvolution writes to while it runs: the rows under a band of the output, for each thread.
+  size_t scratch() const { return threads * thread_scratch(); }
+  size_t thread_scratch() const;  // a multiple of 64
   // Output pixels of one tile: a row is cut into tiles of one length, of which the last may overlap the one before.
   size_t tile() const;
   // Output rows of one band, and the input rows that it looks at.

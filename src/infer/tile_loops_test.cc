@@ -1,8 +1,10 @@
 // Our own loops through AMX tiles against their slow twins, and bytes against the floats they stand for.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <vector>
 
 #include "base/random.h"
@@ -58,9 +60,10 @@ TEST(TileConvolution, EqualsItsSlowTwin) {
     const auto narrow = Narrow(random, inputs);
     std::vector<float> wide(s.patches() ? inputs : 0), weights(s.weights());
     for (float& value : wide) value = static_cast<float>(random.Normal());
-    for (float& weight : weights) {
-      weight = static_cast<float>(random.Normal());
-      if (!s.patches()) weight = std::bit_cast<float>(std::bit_cast<uint32_t>(weight) & 0xffff0000u);
+    if (s.patches()) {
+      for (float& weight : weights) weight = static_cast<float>(random.Normal());
+    } else {
+      std::ranges::transform(Narrow(random, weights.size()), weights.begin(), Widened);
     }
     const void* const from = s.patches() ? static_cast<const void*>(wide.data()) : narrow.data();
     std::vector<float> bias(s.outputs);
@@ -73,6 +76,15 @@ TEST(TileConvolution, EqualsItsSlowTwin) {
     const float* const added = round % 4 == 0 ? nullptr : bias.data();
     TileConvolution(s, from, tiles.data(), added, scratch.get(), fast.data());
     TileConvolutionPlain(s, from, weights, added, slow.data());
+    for (const size_t threads : {2, 3}) {
+      TileConvolutionShape several = s;
+      several.threads = threads;
+      const Bytes more = NewBytes(several.scratch());
+      std::vector<float> shared(size);
+      TileConvolution(several, from, tiles.data(), added, more.get(), shared.data());
+      ASSERT_EQ(std::memcmp(shared.data(), fast.data(), size * sizeof(float)), 0)
+          << "round " << round << " with " << threads << " threads";
+    }
     const double size_of_sums = std::sqrt(static_cast<double>(s.channels * s.kernel_height * s.kernel_width));
     for (size_t i = 0; i < size; ++i) {
       const float a = s.bf16 ? Widened(reinterpret_cast<const uint16_t*>(fast.data())[i]) : fast[i];
@@ -115,6 +127,11 @@ TEST(ByteDense, EqualsItsSlowTwinAndComesCloseToFloats) {
       EXPECT_LT(std::sqrt(error / all), 0.02);
       if (!HasFastBf16()) continue;
       ByteDense(s, from.data(), matrix, bias.data(), scratch.get(), fast.data());
+      std::vector<float> shared(fast.size());
+      ByteDenseShape several = s;
+      several.threads = 2;
+      ByteDense(several, from.data(), matrix, bias.data(), scratch.get(), shared.data());
+      EXPECT_EQ(shared, fast);
       for (size_t i = 0; i < slow.size(); ++i) worst = std::max(worst, std::abs(double{slow[i]} - fast[i]));
       EXPECT_LT(worst, 1e-5 * static_cast<double>(s.inputs)) << vectors << " vectors of " << inputs;
     }
