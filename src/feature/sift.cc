@@ -6,6 +6,7 @@
 #include <numbers>
 #include <tuple>
 
+#include "base/thread_pool.h"
 #include "feature/sift_passes.h"
 #include "image/resample.h"
 
@@ -140,10 +141,7 @@ class Detector {
     LocalFeatures features;
     frame_scale_ =
         (options_.doubled ? 0.5f : 1.0f) * kLocalFrame / static_cast<float>(std::max(pixels.width, pixels.height));
-    for (const Extremum& extremum : extrema) {
-      if (features.size() >= options_.most) break;
-      Describe(extremum, features);
-    }
+    DescribeAll(features);
     return features;
   }
 
@@ -309,8 +307,8 @@ class Detector {
   }
 
   // Lowe, section 5: the directions of the gradients around a extremum, strongest first.
-  int FindAngles(const Extremum& extremum, const Plane& plane, std::array<float, kHistogramBins>& angles) {
-    Patch& patch = scratch_.patch;
+  int FindAngles(const Extremum& extremum, const Plane& plane, Patch& patch,
+                 std::array<float, kHistogramBins>& angles) const {
     PatchPlace place{extremum.at_x, extremum.at_y, static_cast<float>(Constants::kHistogramStep) * extremum.sigma, 1,
                      0};
     passes_.sample_patch(plane, place, patch);
@@ -353,18 +351,44 @@ class Detector {
     return static_cast<int>(count);
   }
 
-  void Describe(const Extremum& extremum, LocalFeatures& features) {
+  // The strongest, until there are enough.
+  void DescribeAll(LocalFeatures& features) {
+    const std::vector<Extremum>& extrema = scratch_.extrema;
+    // One extremum is mostly one keypoint and never many: of these about all are wanted.
+    const size_t first = options_.threads > 1 ? std::min(extrema.size(), options_.most * 4 / 5) : 0;
+    std::vector<LocalFeatures> parts(options_.threads);
+    if (first > 0) {
+      ParallelFor(parts.size(), parts.size(), [&](size_t part) {
+        Patch patch;
+        for (size_t i = first * part / parts.size(); i < first * (part + 1) / parts.size(); ++i) {
+          Describe(extrema[i], patch, parts[part]);
+        }
+      });
+    }
+    for (const LocalFeatures& part : parts) {
+      const size_t some = std::min(part.size(), options_.most - features.size());
+      features.keypoints.insert(features.keypoints.end(), part.keypoints.begin(),
+                                part.keypoints.begin() + static_cast<ptrdiff_t>(some));
+      features.descriptors.insert(features.descriptors.end(), part.descriptors.begin(),
+                                  part.descriptors.begin() + static_cast<ptrdiff_t>(some * kLocalDescriptorSize));
+    }
+    for (size_t i = first; i < extrema.size() && features.size() < options_.most; ++i) {
+      Describe(extrema[i], scratch_.patch, features);
+    }
+  }
+
+  void Describe(const Extremum& extremum, Patch& patch, LocalFeatures& features) const {
     const Plane& plane =
         scratch_.octaves[static_cast<size_t>(extremum.octave)].level[static_cast<size_t>(extremum.level)];
     std::array<float, kHistogramBins> angles;
-    const int count = FindAngles(extremum, plane, angles);
+    const int count = FindAngles(extremum, plane, patch, angles);
     for (int i = 0; i < count && features.size() < options_.most; ++i) {
       const float angle = angles[static_cast<size_t>(i)];
       PatchPlace place{extremum.at_x, extremum.at_y, static_cast<float>(Constants::kDescriptorStep) * extremum.sigma,
                        std::cos(angle), std::sin(angle)};
-      passes_.sample_patch(plane, place, scratch_.patch);
+      passes_.sample_patch(plane, place, patch);
       std::array<float, kLocalDescriptorSize> sums;
-      passes_.pool_patch(scratch_.patch, constants_.pool, sums.data());
+      passes_.pool_patch(patch, constants_.pool, sums.data());
       if (!AppendDescriptor(sums, features.descriptors)) continue;
       const float octave_scale = std::ldexp(1.0f, extremum.octave);
       features.keypoints.push_back({(extremum.at_x * octave_scale + 0.5f) * frame_scale_,

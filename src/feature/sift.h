@@ -48,6 +48,7 @@ struct SiftOptions {
   float contrast = 0.03f;        // of a blob at least, in thirds of the range of gray
   float edge = 10;               // largest ratio of the two curvatures
   bool doubled = true;           // looks for blobs in a picture of twice the size, too
+  size_t threads = 1;            // that describe what is found; the bytes are the same for any number of them
 };
 
 // The keypoints of the picture as it was decoded: brought to a longer side of 512 where it is longer, never enlarged.

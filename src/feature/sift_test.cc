@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <functional>
 #include <numbers>
+#include <tuple>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -123,6 +124,25 @@ TEST(ExtractLocal, IsTheSameAtEveryLevel) {
     }
     if (height > 100) {
       EXPECT_GT(first.size(), 50u);
+    }
+  }
+}
+
+TEST(ExtractLocal, IsTheSameForAnyNumberOfThreads) {
+  for (const size_t most : {40, 300, 5000}) {  // fewer than there are, and more
+    SiftOptions options;
+    options.most = most;
+    const Pixels pixels = PaintSpots(3, 512, 400, 400);
+    const LocalFeatures alone = *ExtractLocal(pixels, options);
+    for (const size_t threads : {2, 3}) {
+      options.threads = threads;
+      const LocalFeatures shared = *ExtractLocal(pixels, options);
+      EXPECT_EQ(shared.descriptors, alone.descriptors) << most << " at most, " << threads << " threads";
+      ASSERT_EQ(shared.size(), alone.size());
+      for (size_t i = 0; i < alone.size(); ++i) {
+        ASSERT_EQ(std::tuple(shared.keypoints[i].x, shared.keypoints[i].angle, shared.keypoints[i].response),
+                  std::tuple(alone.keypoints[i].x, alone.keypoints[i].angle, alone.keypoints[i].response));
+      }
     }
   }
 }

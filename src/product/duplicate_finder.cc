@@ -11,6 +11,7 @@ namespace likeness {
 namespace {
 
 constexpr size_t kHashWords = PdqHash::kBits / 64;
+constexpr size_t kHashParts = 4;  // that threads share
 
 DuplicateDocument ViewOf(const DuplicateRecord& record) {
   return {record.width, record.height, record.hash, record.local};
@@ -63,15 +64,20 @@ absl::StatusOr<std::unique_ptr<DuplicateFinder>> DuplicateFinder::Make(
   return finder;
 }
 
-std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const {
+std::vector<uint64_t> DuplicateFinder::HashKeys(const DuplicateQuery& query, size_t most, uint32_t most_distance,
+                                                size_t part) const {
   if (query.quality() == 0 || hashed_.empty()) return {};
-  const CodeRows codes{hashes_, kHashWords};
   std::vector<uint64_t> forms;
   for (const PdqHash& form : query.forms()) forms.insert(forms.end(), form.words.begin(), form.words.end());
   std::vector<TopK> best(kDihedralForms, TopK(most, RankedKey(most_distance + 1, 0)));
-  HammingNearestBatch(codes, {forms, kHashWords}, {}, best);
+  const HammingRange range{hashed_.size() * part / kHashParts, hashed_.size() * (part + 1) / kHashParts};
+  HammingNearestBatch({hashes_, kHashWords}, {forms, kHashWords}, range, best);
   std::vector<uint64_t> keys;
   for (const TopK& nearest : best) keys.insert(keys.end(), nearest.keys().begin(), nearest.keys().end());
+  return keys;
+}
+
+std::vector<uint64_t> DuplicateFinder::ByHash(std::vector<uint64_t> keys, size_t most) const {
   std::ranges::sort(keys);
   std::vector<uint64_t> documents;
   for (const uint64_t key : keys) {
@@ -85,15 +91,20 @@ std::vector<uint64_t> DuplicateFinder::ByHash(const DuplicateQuery& query, size_
 DuplicateFinder::Sources DuplicateFinder::Candidates(const DuplicateQuery& query,
                                                      const DuplicateFindOptions& options) const {
   Sources sources;
-  ParallelFor(sources.size(), std::max<size_t>(1, options.threads), [&](size_t i) {
-    if (i == 2) {
-      sources[i] = ByHash(query, options.most_by_hash, options.verdict.most_hash_distance);
+  // The two longest first, so that what is short fills up the time of the threads.
+  std::array<std::vector<uint64_t>, kHashParts> keys;
+  ParallelFor(2 + kHashParts, std::max<size_t>(1, options.threads), [&](size_t i) {
+    if (i >= 2) {
+      keys[i - 2] = HashKeys(query, options.most_by_hash, options.verdict.most_hash_distance, i - 2);
       return;
     }
     const VerifyQuery& side = i == 0 ? query.as_is_nearest() : query.mirrored_nearest();
     if (side.empty()) return;
     for (const WordCandidate& found : words_->Find(side, options.most_by_words)) sources[i].push_back(found.document);
   });
+  std::vector<uint64_t> all;
+  for (const std::vector<uint64_t>& some : keys) all.insert(all.end(), some.begin(), some.end());
+  sources[2] = ByHash(std::move(all), options.most_by_hash);
   return sources;
 }
 

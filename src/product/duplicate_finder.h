@@ -110,7 +110,10 @@ class DuplicateFinder {
   std::vector<Candidate> Verified(const DuplicateQuery& query, const Sources& sources,
                                   const DuplicateFindOptions& options, const std::function<bool(uint64_t)>& allowed,
                                   DuplicateAnswer& answer) const;
-  std::vector<uint64_t> ByHash(const DuplicateQuery& query, size_t most, uint32_t most_distance) const;
+  // The nearest hashes within part `part` of kHashParts, for each form of the query's hash.
+  std::vector<uint64_t> HashKeys(const DuplicateQuery& query, size_t most, uint32_t most_distance, size_t part) const;
+  // The documents of the nearest, each once.
+  std::vector<uint64_t> ByHash(std::vector<uint64_t> keys, size_t most) const;
 
   const DuplicateSource& source_;
   const WordSource* words_ = nullptr;

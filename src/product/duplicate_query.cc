@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <thread>
 
 #include "base/thread_pool.h"
 #include "feature/local.h"
@@ -58,19 +59,22 @@ absl::StatusOr<DuplicateQuery> DuplicateQuery::Of(const Pixels& pixels, const Vo
   query.height_ = pixels.full_height;
   SiftOptions sift;
   sift.most = options.keypoints;
+  sift.threads = options.threads;
   absl::StatusOr<Thumbnail> thumbnail = absl::InternalError("");
   absl::StatusOr<LocalFeatures> features = absl::InternalError("");
-  ParallelFor(2, options.threads, [&](size_t i) {
-    if (i == 0) {
-      features = ExtractLocal(pixels, sift);
-      return;
-    }
+  const auto look = [&] {
     thumbnail = Thumbnail::Of(pixels);
     if (const absl::StatusOr<PdqTransform> hash = PdqTransform::Of(pixels); thumbnail.ok() && hash.ok()) {
       query.quality_ = hash->quality();
       query.forms_ = hash->AllForms();
     }
-  });
+  };
+  {
+    // Keypoints are looked for on this thread, which has the memory for that from the picture before.
+    const std::jthread other = options.threads > 1 ? std::jthread(look) : std::jthread();
+    features = ExtractLocal(pixels, sift);
+  }
+  if (options.threads <= 1) look();
   LIKENESS_RETURN_IF_ERROR(thumbnail.status());
   LIKENESS_RETURN_IF_ERROR(features.status());
   query.thumbnail_ = std::make_shared<const Thumbnail>(*std::move(thumbnail));
