@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "bench/files.h"
 #include "bench/pictures.h"
 #include "bench/report.h"
 #include "eval/duplicate_variants.h"
@@ -236,6 +237,7 @@ int Main(int argc, char** argv) {
   const Made made(options, *vocabulary);
   const PlainWords source(made);
   const Tokens tokens = OpenTokens(options, made);
+  IntoPageCache(options.folder);
   const TokenWords words(tokens.shards);
   const SpreadSource spread(words);
   const auto finder = Must(DuplicateFinder::Make(source, &spread));

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <fstream>
 
 #include "bench/report.h"
 
@@ -21,6 +22,16 @@ std::vector<std::filesystem::path> BenchFiles(const std::string& set) {
   if (files.empty()) BenchFail("there are no pictures in " + (data / set).string() + ": set LIKENESS_DATA");
   std::ranges::sort(files);
   return files;
+}
+
+void IntoPageCache(const std::filesystem::path& folder) {
+  std::vector<char> buffer(size_t{1} << 20);
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder)) {
+    if (!entry.is_regular_file()) continue;
+    std::ifstream file(entry.path(), std::ios::binary);
+    while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()))) {
+    }
+  }
 }
 
 }  // namespace likeness

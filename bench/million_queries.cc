@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "bench/ask.h"
+#include "bench/files.h"
 #include "bench/million.h"
 #include "bench/pictures.h"
 #include "bench/server.h"
@@ -78,17 +79,6 @@ struct Times {
                 .better = kLower});
   }
 };
-
-// The system drops pages that nobody used for a while.
-void IntoPageCache(const std::filesystem::path& home) {
-  std::vector<char> buffer(size_t{1} << 20);
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(home)) {
-    if (!entry.is_regular_file()) continue;
-    std::ifstream file(entry.path(), std::ios::binary);
-    while (file.read(buffer.data(), static_cast<std::streamsize>(buffer.size()))) {
-    }
-  }
-}
 
 void MeasureColdStarts(const char* program, const std::filesystem::path& home, const std::vector<std::string>& jpegs,
                        BenchReport& report) {
