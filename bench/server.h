@@ -1,6 +1,7 @@
 // `likeness serve` as a process of its own, for benchmarks that ask it over HTTP.
 #pragma once
 
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,6 +26,7 @@ class BenchServer {
     if (::pipe(pipe_ends) != 0) BenchFail("cannot make a pipe");
     pid_ = ::fork();
     if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);  // a benchmark that fails leaves no server behind
       ::dup2(pipe_ends[1], STDOUT_FILENO);
       ::execl(program, "likeness", "--home", home.c_str(), "serve", "--port", "0", nullptr);
       ::_exit(127);
