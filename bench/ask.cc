@@ -28,10 +28,8 @@ nlohmann::json Ask(int number, const std::string& body, const std::string& targe
 }
 
 bool FoundItself(const nlohmann::json& answer) {
-  // A home that was made by another build, or on another machine, has vectors of another rounding (decision 0008).
-  constexpr double kAlike = 0.99;
   return answer.is_object() && answer.contains("results") && !answer["results"].empty() &&
-         answer["results"][0]["score"].get<double>() > kAlike;
+         answer["results"][0]["signature"] == answer["query"]["signature"];
 }
 
 }  // namespace likeness

@@ -11,7 +11,7 @@ namespace likeness {
 nlohmann::json Ask(int port, const std::string& body, const std::string& target = "/v1/search?k=24",
                    const char* type = "application/octet-stream");
 
-// Whether the first hit is the picture that was asked with.
+// Whether the first hit is the picture that was asked with, by its signature.
 bool FoundItself(const nlohmann::json& answer);
 
 }  // namespace likeness
