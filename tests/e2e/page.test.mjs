@@ -49,6 +49,8 @@ const askFile = (base, {file}, request) => {
   return api(base, '/v1/search', {method: 'POST', body});
 };
 const shown = (page) => page.$$eval('#answer-grid .tile', (tiles) => tiles.map((tile) => [Number(tile.dataset.index), tile.dataset.signature]));
+// Waits until the node says this: a click returns before what it asks for has come.
+const says = (page, selector, words) => page.locator(selector).filter({hasText: words}).first().waitFor();
 const answered = (page) => page.waitForFunction(() => !document.getElementById('search').hasAttribute('aria-busy') && document.querySelector('#summary b'));
 
 // The tiles near the viewport are those that the answer has at their places.
@@ -211,8 +213,8 @@ describe('the page', {concurrency: 3}, () => {
     await page.waitForURL(/signature=/);
     await page.locator('.change .add').click();
     await page.locator('.change-form .primary').click();
-    assert.equal(await page.locator('.change .trouble').textContent(), 'Another process takes pictures in.');
-    assert.equal(await page.locator('.change-form .primary').isEnabled(), true);
+    await says(page, '.change .trouble', 'Another process takes pictures in.');
+    await page.locator('.change-form .primary:enabled').waitFor();
   }));
 
   test('words and boards narrow the collection and the results', () => withPage(async (page, base) => {
@@ -436,8 +438,7 @@ describe('the page', {concurrency: 3}, () => {
   test('413 and a server that is gone: a sentence each', () => withPage(async (page) => {
     await page.route('**/v1/search', fault(413, 'resource_exhausted', 'The body is larger than 64 MiB.'));
     await page.locator('#browse-grid a').first().click();
-    await page.waitForSelector('#answer-note .notice.error');
-    assert.match(await page.locator('#answer-note').textContent(), /too large/);
+    await says(page, '#answer-note .notice.error', /too large/);
     await page.unroute('**/v1/search');
     await page.route('**/v1/search', (route) => route.abort());
     await page.goBack();
@@ -455,8 +456,7 @@ describe('the page', {concurrency: 3}, () => {
       return asked === 1 ? fault(503, 'unavailable', 'The server is busy; ask again in 1 s.', {'Retry-After': '1'})(route) : route.continue();
     });
     await page.locator('#browse-grid a').first().click();
-    await page.waitForSelector('#answer-note .notice.error');
-    assert.match(await page.locator('#answer-note').textContent(), /Trying again in 1 s/);
+    await says(page, '#answer-note .notice.error', /Trying again in 1 s/);
     await page.waitForSelector('#answer-grid .tile');
     assert.equal(asked, 2);
   }));
@@ -464,8 +464,8 @@ describe('the page', {concurrency: 3}, () => {
   test('an empty collection, and an upload that is not kept over a reload', async () => {
     const empty = await startMock({collection: madeCollection(0)});
     try {
-      await withPage(async (page) => assert.match(await page.locator('#browse-note').textContent(), /likeness add/), {base: empty.url, ready: '.notice'});
-      await withPage(async (page, base) => { await page.waitForURL(`${base}/`); assert.match(await page.locator('#toast').textContent(), /not kept/); }, {path: '/?upload=9'});
+      await withPage((page) => says(page, '#browse-note', /likeness add/), {base: empty.url, ready: '.notice'});
+      await withPage(async (page, base) => { await page.waitForURL(`${base}/`); await says(page, '#toast', /not kept/); }, {path: '/?upload=9'});
     } finally { await empty.close(); }
   });
 
@@ -564,7 +564,7 @@ test('duplicates of one picture: in its details, and of a file of the user', asy
     await page.locator('.query .duplicates-of button').click();
     await page.locator('.query .match').first().click();
     await page.waitForSelector('#compare[open] img.ready');
-    assert.match(await page.locator('#compare figcaption').first().textContent(), /mine\.png/);
+    await says(page, '#compare figcaption', /mine\.png/);
   });
 });
 
