@@ -235,13 +235,13 @@ class Evaluation {
     char line[400];
     std::snprintf(line, sizeof(line),
                   "%d\t%d\t%.4f\t%zu\t%zu\t%.3f\t%.3f\t%d\t%.4f\t%.4f\t%.4f\t%zu\t%.2f\t%.2f\t%.3f\t%.3f\t%.4f\t%.4f\t%"
-                  "d\t%.4f\t%.4f\t%.4f",
+                  "d\t%.4f\t%.4f\t%.4f\t%.4f",
                   match.document == answer.task.document ? 1 : 0, static_cast<int>(match.verdict), match.score, e.pairs,
                   e.inliers, e.spread, e.matched, e.hash_distance ? static_cast<int>(*e.hash_distance) : -1,
                   e.pixels.correlation, e.pixels.agreeing, e.pixels.block_correlation, e.pixels.blocks,
                   e.pixels.color_difference, e.pixels.contrast, e.query_coverage, e.document_coverage, e.pixels.detail,
-                  e.pixels.toned, static_cast<int>(answer.task.kind), e.pixels.shown, e.pixels.lost,
-                  e.pixels.recolored);
+                  e.pixels.toned, static_cast<int>(answer.task.kind), e.pixels.shown, e.pixels.lost, e.pixels.recolored,
+                  e.pixels.displaced);
     dump_ += std::string(kind) + "\t" + pictures_->pictures()[answer.task.document].set + "\t" +
              NameOf(answer.task.document) + "\t" + NameOf(match.document) + "\t" + line + "\n";
   }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/free_memory.h"
 #include "base/thread_pool.h"
 #include "image/decode.h"
 #include "pipeline/parts.h"
@@ -241,7 +242,7 @@ absl::Status WorkChunk(Home& home, const Chunk& chunk, const Extractors& extract
   if (wanted.empty()) return absl::OkStatus();
   LIKENESS_ASSIGN_OR_RETURN(const EpochList list, ReadEpochList(home, chunk.shard));
   const uint64_t grid = home.config().part_images, end = std::min<uint64_t>(chunk.end, list.signatures().size());
-  for (uint64_t begin = chunk.begin; begin < end && !stop.load(std::memory_order_relaxed);) {
+  for (uint64_t begin = chunk.begin; begin < end && !stop.load(std::memory_order_relaxed); ReleaseFreeMemory()) {
     Chunk slice{chunk.shard, begin, std::min(end, (begin / grid + 1) * grid), chunk.features};
     begin = slice.end;
     const auto signatures = list.signatures().subspan(slice.begin, slice.images());

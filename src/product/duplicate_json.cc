@@ -43,7 +43,8 @@ Json EvidenceJson(const DuplicateEvidence& evidence) {
                     {"toned", Short(pixels.toned)},
                     {"shown", Short(pixels.shown)},
                     {"lost", Short(pixels.lost)},
-                    {"recolored", Short(pixels.recolored)}};
+                    {"recolored", Short(pixels.recolored)},
+                    {"displaced", Short(pixels.displaced)}};
   const Affine& t = evidence.transform;
   json["transform"] = {Short(t.a), Short(t.b), Short(t.left), Short(t.c), Short(t.d), Short(t.top)};
   json["mirrored"] = evidence.mirrored;

@@ -14,6 +14,7 @@
 
 #include "feature/hash.h"
 #include "product/duplicate_query.h"
+#include "product/pixel_agreement.h"
 #include "product/thumbnail.h"
 #include "rank/verify.h"
 

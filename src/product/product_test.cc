@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numbers>
 
 #include "base/bytes.h"
@@ -12,6 +13,7 @@
 #include "image/encode.h"
 #include "image/resample.h"
 #include "index/token_writer.h"
+#include "product/displacement.h"
 #include "product/duplicate_clusters.h"
 #include "product/duplicate_finder.h"
 #include "product/duplicate_json.h"
@@ -79,6 +81,15 @@ Pixels Remap(const Pixels& pixels, uint32_t width, uint32_t height, From from) {
 Pixels Mirror(const Pixels& p) {
   return Remap(p, p.width, p.height, [&](uint32_t x, uint32_t y) {
     return std::pair(static_cast<int>(p.width - 1 - x), static_cast<int>(y));
+  });
+}
+
+// Parts moved against one another by up to `most` pixels, as near and far things are when the camera was moved.
+Pixels FromBeside(const Pixels& p, double most) {
+  return Remap(p, p.width, p.height, [&](uint32_t x, uint32_t y) {
+    const double u = 9.0 * x / p.width, v = 9.0 * y / p.height;
+    return std::pair(static_cast<int>(std::lround(x + most * std::sin(v) * std::cos(u))),
+                     static_cast<int>(std::lround(y + most * std::sin(u + 1) * std::cos(v))));
   });
 }
 
@@ -437,6 +448,9 @@ TEST(SameScoreTest, KeypointsAloneAreNotEnough) {
   evidence.pixels.recolored = 0.5f;  // an article dyed
   EXPECT_LT(SameScore(evidence), kSameScore);
   evidence.pixels.recolored = 0;
+  evidence.pixels.displaced = 1;  // a second photograph, from a little beside
+  EXPECT_LT(SameScore(evidence), kSameScore);
+  evidence.pixels.displaced = 0;
   evidence.pixels.blocks = 0;
   EXPECT_EQ(SameScore(evidence), 0);
 }
@@ -526,6 +540,56 @@ TEST(ComparePixelsTest, ADyedPartIsToldFromACastOverAll) {
   Pixels cast = scene;
   for (size_t i = 2; i < cast.rgb.size(); i += 3) cast.rgb[i] = static_cast<uint8_t>(std::min(255, cast.rgb[i] + 12));
   EXPECT_LT(ComparePixels(*Thumbnail::Of(cast), document, {}).recolored, 0.1f);
+}
+
+TEST(ComparePixelsTest, ACopysPartsLieRightAndThoseOfASecondShotBeside) {
+  for (const uint64_t seed : {47u, 48u, 49u}) {
+    SCOPED_TRACE(seed);
+    const Pixels scene = Scene(seed, 720, 560);
+    const Thumbnail document = *Thumbnail::Of(scene);
+    const auto displaced = [&](const Pixels& query, const Affine& transform) {
+      return ComparePixels(*Thumbnail::Of(query), document, transform).displaced;
+    };
+    EXPECT_LT(displaced(scene, {}), 0.01f);
+    EXPECT_LT(displaced(WrittenUpon(scene), {}), 0.1f);
+    EXPECT_LT(displaced(Brightened(scene, 1.2), {}), 0.1f);
+    // A crop that is laid a little off is moved there first.
+    EXPECT_LT(displaced(Crop(scene, 180, 140, 360, 280), {0.5f, 0, 128 + 3, 0, 0.5f, 99.5f - 2}), 0.2f);
+    EXPECT_GT(displaced(FromBeside(scene, 10), {}), 0.3f);
+  }
+}
+
+TEST(MeasureDisplacementTest, WhatOneMapOfAllExplainsIsNoDisplacement) {
+  constexpr size_t kSide = 64;
+  const auto luma = [](double x, double y) {
+    return static_cast<float>(128 + 40 * std::sin(0.7 * x + 0.3 * y) + 40 * std::cos(0.6 * y - 0.3 * x));
+  };
+  // `move`: by how much the second one's place differs.
+  const auto measure = [&](auto move) {
+    LumaGrid grid{kSide, kSide, {}, {}};
+    for (size_t i = 0; i < kSide * kSide; ++i) {
+      const auto x = static_cast<double>(i % kSide), y = static_cast<double>(i / kSide);
+      const auto [dx, dy] = move(x, y);
+      grid.first.push_back(luma(x, y));
+      grid.second.push_back(luma(x + dx, y + dy));
+    }
+    return grid;
+  };
+  using Move = std::pair<double, double>;
+  const LumaGrid affine =
+      measure([](double x, double y) { return Move(0.3 + 0.005 * x - 0.004 * y, -0.2 + 0.006 * y); });
+  EXPECT_GT(MeasureDisplacement(affine).blocks, 50u);
+  EXPECT_LT(MeasureDisplacement(affine).median, 0.05f);
+  // Neighbouring blocks half a sample to either side.
+  LumaGrid torn = measure([](double x, double) { return Move(static_cast<int>(x / 8) % 2 == 0 ? 0.5 : -0.5, 0); });
+  EXPECT_NEAR(MeasureDisplacement(torn).median, 0.5f, 0.1f);
+  std::ranges::fill(torn.second, std::numeric_limits<float>::quiet_NaN());
+  EXPECT_EQ(MeasureDisplacement(torn).blocks, 0u);
+  EXPECT_EQ(
+      MeasureDisplacement({kSide, kSide, std::vector<float>(kSide * kSide, 9), std::vector<float>(kSide * kSide, 9)})
+          .blocks,
+      0u);
+  EXPECT_EQ(MeasureDisplacement({2, 2, std::vector<float>(4), std::vector<float>(4)}).blocks, 0u);
 }
 
 TEST(WordListsTest, FindsTheDocumentWithTheSameKeypoints) {

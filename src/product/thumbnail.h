@@ -1,4 +1,4 @@
-// A small picture that can be sampled anywhere at any size, and whether two of them agree where they overlap.
+// A small picture that can be sampled anywhere at any size.
 #pragma once
 
 #include <array>
@@ -11,6 +11,12 @@
 #include "rank/verify.h"
 
 namespace likeness {
+
+// Shares of red, green and blue in luma, and what makes differences of color of blue and red less luma.
+struct Rec601 {
+  static constexpr float kRed = 0.299f, kGreen = 0.587f, kBlue = 0.114f;
+  static constexpr float kBlueDifference = 0.564f, kRedDifference = 0.713f;
+};
 
 // At most kSide pixels on the longer side, as luma and two differences of color (Rec. 601, 0..255 and about 0), with
 // halves of it down to a few pixels. About 1 MB. Constant after Of; any thread.
@@ -48,27 +54,5 @@ class Thumbnail {
   float pixel_ = 1;
   std::vector<Level> levels_;
 };
-
-// How far the pixels of two pictures agree where one lies upon the other.
-struct PixelAgreement {
-  Affine transform;             // the one given, moved to where the pixels agree best
-  float correlation = 0;        // of luma, over all that both show, in [-1, 1]
-  float agreeing = 0;           // share of the blocks with anything to see whose luma agrees, in [0, 1]
-  float block_correlation = 0;  // mean of the correlations of those blocks
-  float detail = 0;             // correlation of what stands out from its surroundings, strong and faint alike
-  float toned = 0;              // share of all blocks whose brightness and color one change of both explains
-  float shown = 0;      // share of the samples that stand out, of the picture with more, that the other one shows
-  float lost = 1;       // share of all blocks of which next to nothing is the same in both
-  float recolored = 0;  // share of the blocks with anything to see that have another color at the same brightness
-  size_t blocks = 0;    // blocks with anything to see
-  float color_difference = 0;  // mean difference of color, of luma's range of 255
-  float contrast = 0;          // standard deviation of luma, the smaller of the two, 0..128
-};
-
-// A change of tones takes red, green and blue along one line and cuts them off where a picture ends, in either picture.
-// Blocks are eighths or so of the overlap's sides. Brightness and contrast may differ, between blocks too; text or a
-// mark laid over one of the pictures costs the blocks that it covers. `transform` takes the query's frame to the
-// document's. Nothing (0 blocks) where they do not overlap.
-PixelAgreement ComparePixels(const Thumbnail& query, const Thumbnail& document, const Affine& transform);
 
 }  // namespace likeness

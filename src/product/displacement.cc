@@ -1,0 +1,115 @@
+#include "product/displacement.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+namespace likeness {
+namespace {
+
+constexpr size_t kBlock = 8;               // samples on a side
+constexpr double kFewestSamples = 24;      // of a block, with neighbours on all sides
+constexpr double kLeastGradient = 3;       // luma a sample, in the direction that has least
+constexpr double kLeastCorrelation = 0.7;  // of a block that shows the same in both
+constexpr size_t kFewestBlocks = 8;        // that tell
+constexpr double kFarOff = 0.25;           // samples; a block that is off by more has less to say about the whole
+constexpr int kRounds = 4;
+
+// Where a block lies, from -1 to 1 across the picture, and how far it is off.
+struct Shift {
+  double u = 0, v = 0;
+  double x = 0, y = 0;
+};
+
+// Sums for [gx gy 1] * (x, y, offset) = second - first, and for the correlation.
+struct BlockSums {
+  double n = 0, xx = 0, xy = 0, yy = 0, x = 0, y = 0, xr = 0, yr = 0, r = 0;
+  double a = 0, b = 0, aa = 0, bb = 0, ab = 0;
+};
+
+std::optional<Shift> Solve(const BlockSums& s) {
+  if (s.n < kFewestSamples) return std::nullopt;
+  const double aa = s.aa / s.n - s.a / s.n * (s.a / s.n), bb = s.bb / s.n - s.b / s.n * (s.b / s.n);
+  const double ab = s.ab / s.n - s.a / s.n * (s.b / s.n);
+  if (!(ab > 0) || ab * ab < kLeastCorrelation * kLeastCorrelation * aa * bb) return std::nullopt;
+  // The offset is eliminated: sums about the means.
+  const double xx = s.xx / s.n - s.x / s.n * (s.x / s.n), yy = s.yy / s.n - s.y / s.n * (s.y / s.n);
+  const double xy = s.xy / s.n - s.x / s.n * (s.y / s.n);
+  const double xr = s.xr / s.n - s.x / s.n * (s.r / s.n), yr = s.yr / s.n - s.y / s.n * (s.r / s.n);
+  const double half = (xx + yy) / 2, least = half - std::hypot((xx - yy) / 2, xy);
+  if (least < kLeastGradient * kLeastGradient) return std::nullopt;
+  const double determinant = xx * yy - xy * xy;
+  return Shift{.x = (xr * yy - yr * xy) / determinant, .y = (yr * xx - xr * xy) / determinant};
+}
+
+BlockSums SumsOf(const LumaGrid& grid, size_t left, size_t top) {
+  BlockSums s;
+  const auto mean = [&](size_t i) { return 0.5 * (grid.first[i] + grid.second[i]); };
+  for (size_t y = std::max<size_t>(1, top); y < std::min(top + kBlock, grid.rows - 1); ++y) {
+    for (size_t x = std::max<size_t>(1, left); x < std::min(left + kBlock, grid.columns - 1); ++x) {
+      const size_t i = y * grid.columns + x;
+      const double gx = 0.5 * (mean(i + 1) - mean(i - 1)), gy = 0.5 * (mean(i + grid.columns) - mean(i - grid.columns));
+      const double a = grid.first[i], b = grid.second[i], r = b - a;
+      if (std::isnan(gx + gy + r)) continue;
+      s.n += 1, s.xx += gx * gx, s.xy += gx * gy, s.yy += gy * gy, s.x += gx, s.y += gy;
+      s.xr += gx * r, s.yr += gy * r, s.r += r;
+      s.a += a, s.b += b, s.aa += a * a, s.bb += b * b, s.ab += a * b;
+    }
+  }
+  return s;
+}
+
+// Least squares of value = c[0] + c[1] u + c[2] v; nothing when the blocks lie on a line.
+std::optional<std::array<double, 3>> FitPlane(const std::vector<Shift>& shifts, const std::vector<double>& weights,
+                                              double Shift::*value) {
+  double n = 0, u = 0, v = 0, z = 0, uu = 0, uv = 0, vv = 0, uz = 0, vz = 0;
+  for (size_t i = 0; i < shifts.size(); ++i) {
+    const Shift& s = shifts[i];
+    const double w = weights[i], at = s.*value;
+    n += w, u += w * s.u, v += w * s.v, z += w * at;
+    uu += w * s.u * s.u, uv += w * s.u * s.v, vv += w * s.v * s.v, uz += w * s.u * at, vz += w * s.v * at;
+  }
+  u /= n, v /= n, z /= n;
+  uu = uu / n - u * u, uv = uv / n - u * v, vv = vv / n - v * v, uz = uz / n - u * z, vz = vz / n - v * z;
+  const double determinant = uu * vv - uv * uv;
+  if (determinant < 1e-4) return std::nullopt;
+  const double across = (uz * vv - vz * uv) / determinant, down = (vz * uu - uz * uv) / determinant;
+  return std::array<double, 3>{z - across * u - down * v, across, down};
+}
+
+}  // namespace
+
+Displacement MeasureDisplacement(const LumaGrid& grid) {
+  if (grid.columns < 3 || grid.rows < 3) return {};
+  std::vector<Shift> shifts;
+  for (size_t top = 0; top < grid.rows; top += kBlock) {
+    for (size_t left = 0; left < grid.columns; left += kBlock) {
+      std::optional<Shift> shift = Solve(SumsOf(grid, left, top));
+      if (!shift) continue;
+      shift->u = 2 * (static_cast<double>(left) + kBlock / 2.0) / static_cast<double>(grid.columns) - 1;
+      shift->v = 2 * (static_cast<double>(top) + kBlock / 2.0) / static_cast<double>(grid.rows) - 1;
+      shifts.push_back(*shift);
+    }
+  }
+  Displacement result;
+  result.blocks = shifts.size();
+  if (shifts.size() < kFewestBlocks) return result;
+
+  std::vector<double> weights(shifts.size(), 1), off(shifts.size());
+  for (int round = 0; round < kRounds; ++round) {
+    const auto x = FitPlane(shifts, weights, &Shift::x), y = FitPlane(shifts, weights, &Shift::y);
+    if (!x || !y) return result;
+    for (size_t i = 0; i < shifts.size(); ++i) {
+      const auto at = [&](const std::array<double, 3>& c) { return c[0] + c[1] * shifts[i].u + c[2] * shifts[i].v; };
+      off[i] = std::hypot(shifts[i].x - at(*x), shifts[i].y - at(*y));
+      weights[i] = 1 / (1 + off[i] * off[i] / (kFarOff * kFarOff));
+    }
+  }
+  const auto middle = off.begin() + static_cast<std::ptrdiff_t>(off.size() / 2);
+  std::nth_element(off.begin(), middle, off.end());
+  result.median = static_cast<float>(*middle);
+  return result;
+}
+
+}  // namespace likeness
