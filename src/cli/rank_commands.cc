@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "cli/board_set.h"
 #include "cli/progress_bar.h"
 #include "eval/floor.h"
 #include "eval/labelled_set.h"
@@ -22,17 +23,16 @@ namespace fs = std::filesystem;
 struct FloorFlags {
   FloorEvalOptions options;
   std::vector<std::string> unmatched;
-  std::string model{kDefaultModel};
-  std::string cache, out;
+  std::string model, cache, out;
 };
 
 void AddFloorFlags(CLI::App* command, const std::shared_ptr<FloorFlags>& flags) {
   FloorEvalOptions& options = flags->options;
   options.threads = AvailableThreads();
-  command
-      ->add_option("--set", options.sets,
-                   "Labelled pictures: a folder that holds a folder for each label, or FILE.jsonl:FIELD; repeatable")
-      ->required();
+  command->add_option(
+      "--set", options.sets,
+      "Labelled pictures: a folder that holds a folder for each label, or FILE.jsonl:FIELD; repeatable; "
+      "with none, the pictures of this home by their boards");
   command->add_option("--unmatched", flags->unmatched,
                       "A folder with folders of pictures that are like nothing in the sets; repeatable");
   command->add_option("--noise", options.noise, "So many generated pictures of noise and patterns besides")
@@ -40,7 +40,8 @@ void AddFloorFlags(CLI::App* command, const std::shared_ptr<FloorFlags>& flags) 
   command->add_option("--keep", options.keep, "Share of true hits that a calibration keeps, where that is hardest")
       ->check(CLI::Range(0.01, 0.999))
       ->capture_default_str();
-  command->add_option("--model", flags->model, "The model that pictures are compared by")->capture_default_str();
+  command->add_option("--model", flags->model,
+                      "The model that pictures are compared by; default: the home's, or " + std::string(kDefaultModel));
   command->add_option("--cache", flags->cache, "Keep vectors in this file between runs");
   command->add_option("--seed", options.seed)->capture_default_str();
   command->add_option("--threads", options.threads)->check(CLI::Range(1, 1024))->capture_default_str();
@@ -50,7 +51,15 @@ absl::StatusOr<FloorReport> RunFloor(const CommonFlags& common, const FloorFlags
   FloorEvalOptions options = flags.options;
   options.unmatched.assign(flags.unmatched.begin(), flags.unmatched.end());
   options.cache = flags.cache;
-  LIKENESS_ASSIGN_OR_RETURN(options.model, ModelLibrary::Usual(common.home).Find(flags.model));
+  std::string model = flags.model;
+  if (options.sets.empty()) {
+    LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
+    LIKENESS_ASSIGN_OR_RETURN(options.known, SetOfBoards(*home, {.seed = options.seed, .threads = options.threads}));
+    const auto& models = home->config().models;
+    if (model.empty() && !models.empty()) model = models.front();
+  }
+  if (model.empty()) model = kDefaultModel;
+  LIKENESS_ASSIGN_OR_RETURN(options.model, ModelLibrary::Usual(common.home).Find(model));
   ProgressBar bar;
   const auto progress = [&bar](std::string_view stage, size_t done, size_t total) { bar.Show(stage, done, total); };
   return train ? TrainFloor(options, progress) : EvaluateFloor(options, progress);

@@ -89,21 +89,49 @@ absl::Status AddSet(const LabelledSet& set, const SetVectors& vectors, bool labe
   return absl::OkStatus();
 }
 
+// Pictures whose vectors are known are the first set.
+uint32_t AddKnown(const FloorSet& known, Pictures& pictures) {
+  pictures.names.push_back(known.name);
+  pictures.key = known.feature;
+  pictures.dimension = known.dimension;
+  uint32_t labels = 0;
+  for (size_t i = 0; i < known.signatures.size(); ++i) {
+    const auto row = std::span(known.values).subspan(i * known.dimension, known.dimension);
+    pictures.items.push_back({known.signatures[i], {row.begin(), row.end()}, 0, known.labels[i]});
+    labels = std::max(labels, known.labels[i] + 1);
+  }
+  return labels;
+}
+
+absl::StatusOr<std::unique_ptr<PictureEncoder>> EncoderFor(const FloorEvalOptions& options) {
+  LIKENESS_ASSIGN_OR_RETURN(auto extractor, DeepExtractor::Create(options.model, DeepOptions{.threads = 1}));
+  std::unique_ptr<PictureEncoder> encoder = MakeDeepEncoder(std::move(extractor));
+  if (options.known && options.known->feature != encoder->key()) {
+    return absl::InvalidArgumentError("the collection is compared by " + options.known->feature.ToString() +
+                                      ", not by " + encoder->key().ToString() + ": name its model with --model");
+  }
+  return encoder;
+}
+
 absl::StatusOr<Pictures> LoadPictures(const FloorEvalOptions& options, const RelevanceProgress& progress) {
-  if (options.sets.empty()) return absl::InvalidArgumentError("name at least one labelled set with --set");
+  if (options.sets.empty() && !options.known) {
+    return absl::InvalidArgumentError("name at least one labelled set with --set");
+  }
   if (!(options.keep > 0 && options.keep < 1))
     return absl::InvalidArgumentError("the share to keep is between 0 and 1");
-  LIKENESS_ASSIGN_OR_RETURN(auto extractor, DeepExtractor::Create(options.model, DeepOptions{.threads = 1}));
-  const std::unique_ptr<PictureEncoder> encoder = MakeDeepEncoder(std::move(extractor));
+  Pictures pictures;
+  uint32_t labels = options.known ? AddKnown(*options.known, pictures) : 0;
+  pictures.labelled = pictures.names.size() + options.sets.size();
+  std::unique_ptr<PictureEncoder> encoder;
+  if (!options.sets.empty() || !options.unmatched.empty() || options.noise > 0) {
+    LIKENESS_ASSIGN_OR_RETURN(encoder, EncoderFor(options));
+    pictures.key = encoder->key();
+    pictures.dimension = encoder->dimension();
+  }
   VectorCache cache;
   if (!options.cache.empty()) {
     LIKENESS_ASSIGN_OR_RETURN(cache, VectorCache::Read(options.cache));
   }
-  Pictures pictures;
-  pictures.key = encoder->key();
-  pictures.dimension = encoder->dimension();
-  pictures.labelled = options.sets.size();
-  uint32_t labels = 0;
   for (size_t i = 0; i < options.sets.size() + options.unmatched.size(); ++i) {
     const bool labelled = i < options.sets.size();
     std::string name;

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,11 +19,24 @@
 #include "image/limits.h"
 #include "infer/model_library.h"
 #include "rank/floor.h"
+#include "types/feature_key.h"
+#include "types/signature.h"
 
 namespace likeness {
 
+// Labelled pictures whose vectors are known.
+struct FloorSet {
+  std::string name;
+  FeatureKey feature;
+  size_t dimension = 0;
+  std::vector<Signature> signatures;
+  std::vector<uint32_t> labels;  // beside them, from 0 on
+  std::vector<float> values;     // [signatures, dimension], each of length 1
+};
+
 struct FloorEvalOptions {
-  ModelFiles model;
+  ModelFiles model;  // not asked for where there is nothing but `known`
+  std::optional<FloorSet> known;
   // Labelled sets: a folder with a folder a class, or FILE.jsonl:FIELD, where a line has an `image` and the label.
   std::vector<std::string> sets;
   std::vector<std::filesystem::path> unmatched;  // folders of pictures of which the sets have no like
@@ -58,7 +72,8 @@ struct FloorReport {
   bool ok() const;
 };
 
-// Errors: as EvaluateRelevance; InvalidArgument without a labelled set.
+// Errors: as EvaluateRelevance; InvalidArgument without a labelled set, or when the model's vectors are others than
+// those that are known.
 absl::StatusOr<FloorReport> EvaluateFloor(const FloorEvalOptions& options, const RelevanceProgress& progress = nullptr);
 
 // Calibrates on all of the sets and judges nothing: report.model and examples. `unmatched` and `noise` are examples of

@@ -92,8 +92,13 @@ float FittedScore(const DuplicateEvidence& evidence) {
 }
 
 // SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
-// carpet do, and where parts have another color, as an article of a shop dyed anew does.
-constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kVetoedScore = 0.4f;
+// carpet do; where parts have another color, as an article of a shop dyed anew does; and where what both show is but a
+// corner of either, as one floor below two pairs of shoes is.
+constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kLeastCoverage = 0.25f, kVetoedScore = 0.4f;
+bool Vetoed(const DuplicateEvidence& evidence) {
+  return evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored ||
+         std::max(evidence.query_coverage, evidence.document_coverage) < kLeastCoverage;
+}
 
 // Small or soft, with few keypoints or none, but near by the hash, and a picture full of things that all agree.
 constexpr float kWholeScore = 0.6f;
@@ -166,9 +171,7 @@ std::vector<Alignment> ProposeAlignments(const DuplicateQuery& query, const Dupl
 float SameScore(const DuplicateEvidence& evidence) {
   if (evidence.pixels.blocks == 0) return 0;
   const float fitted = FittedScore(evidence);
-  if (evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored) {
-    return std::min(fitted, kVetoedScore);
-  }
+  if (Vetoed(evidence)) return std::min(fitted, kVetoedScore);
   return Whole(evidence) ? std::max(fitted, kWholeScore) : fitted;
 }
 
@@ -195,13 +198,13 @@ DuplicateJudgement JudgeDuplicate(const DuplicateQuery& query, const DuplicateDo
     candidate.pixels = ComparePixels(query.thumbnail(), thumbnail, alignment.transform);
     const PixelAgreement& pixels = candidate.pixels;
     const Covered covered = CoverageOf(query.frame(), pixels.transform, frame);
+    candidate.query_coverage = covered.query;
+    candidate.document_coverage = covered.document;
     const float score = SameScore(candidate);
     if (best != nullptr && score <= judgement.score) continue;
     best = &alignment;
     judgement.score = score;
-    evidence.pixels = pixels;
-    evidence.query_coverage = covered.query;
-    evidence.document_coverage = covered.document;
+    evidence = candidate;
     const float query_scale = static_cast<float>(std::max(query.width(), query.height())) / kLocalFrame;
     const float document_scale = static_cast<float>(std::max(document.width, document.height)) / kLocalFrame;
     const Affine& t = pixels.transform;

@@ -434,6 +434,8 @@ TEST(SameScoreTest, KeypointsAloneAreNotEnough) {
   evidence.inliers = 161;
   evidence.spread = 0.768f;
   evidence.matched = 0.433f;
+  evidence.query_coverage = 0.9f;
+  evidence.document_coverage = 0.8f;
   evidence.pixels.agreeing = 0.318f;
   evidence.pixels.toned = 0.487f;
   evidence.pixels.shown = 0.46f;
@@ -451,6 +453,10 @@ TEST(SameScoreTest, KeypointsAloneAreNotEnough) {
   evidence.pixels.displaced = 1;  // a second photograph, from a little beside
   EXPECT_LT(SameScore(evidence), kSameScore);
   evidence.pixels.displaced = 0;
+  evidence.query_coverage = evidence.document_coverage = 0.12f;  // one floor below two pairs of shoes
+  EXPECT_LT(SameScore(evidence), kSameScore);
+  evidence.document_coverage = 0.3f;  // a crop to that
+  EXPECT_GT(SameScore(evidence), kSameScore);
   evidence.pixels.blocks = 0;
   EXPECT_EQ(SameScore(evidence), 0);
 }
