@@ -14,7 +14,8 @@ constexpr double kLeastGradient = 3;       // luma a sample, in the direction th
 constexpr double kLeastCorrelation = 0.7;  // of a block that shows the same in both
 constexpr size_t kFewestBlocks = 8;        // that tell
 constexpr double kFarOff = 0.25;           // samples; a block that is off by more has less to say about the whole
-constexpr int kRounds = 4;
+constexpr double kNoise = 8;               // luma
+constexpr int kBlockRounds = 3, kRounds = 4;
 
 // Where a block lies, from -1 to 1 across the picture, and how far it is off.
 struct Shift {
@@ -24,12 +25,17 @@ struct Shift {
 
 // Sums for [gx gy 1] * (x, y, offset) = second - first, and for the correlation.
 struct BlockSums {
+  double samples = 0;
   double n = 0, xx = 0, xy = 0, yy = 0, x = 0, y = 0, xr = 0, yr = 0, r = 0;
   double a = 0, b = 0, aa = 0, bb = 0, ab = 0;
 };
 
-std::optional<Shift> Solve(const BlockSums& s) {
-  if (s.n < kFewestSamples) return std::nullopt;
+struct BlockFit {
+  double x = 0, y = 0, offset = 0;
+};
+
+std::optional<BlockFit> Solve(const BlockSums& s) {
+  if (s.samples < kFewestSamples) return std::nullopt;
   const double aa = s.aa / s.n - s.a / s.n * (s.a / s.n), bb = s.bb / s.n - s.b / s.n * (s.b / s.n);
   const double ab = s.ab / s.n - s.a / s.n * (s.b / s.n);
   if (!(ab > 0) || ab * ab < kLeastCorrelation * kLeastCorrelation * aa * bb) return std::nullopt;
@@ -40,10 +46,13 @@ std::optional<Shift> Solve(const BlockSums& s) {
   const double half = (xx + yy) / 2, least = half - std::hypot((xx - yy) / 2, xy);
   if (least < kLeastGradient * kLeastGradient) return std::nullopt;
   const double determinant = xx * yy - xy * xy;
-  return Shift{.x = (xr * yy - yr * xy) / determinant, .y = (yr * xx - xr * xy) / determinant};
+  BlockFit fit{.x = (xr * yy - yr * xy) / determinant, .y = (yr * xx - xr * xy) / determinant};
+  fit.offset = (s.r - fit.x * s.x - fit.y * s.y) / s.n;
+  return fit;
 }
 
-BlockSums SumsOf(const LumaGrid& grid, size_t left, size_t top) {
+// Each sample counts the less the further it is from what `last` says of it: letters are no part of the picture.
+BlockSums SumsOf(const LumaGrid& grid, size_t left, size_t top, const std::optional<BlockFit>& last) {
   BlockSums s;
   const auto mean = [&](size_t i) { return 0.5 * (grid.first[i] + grid.second[i]); };
   for (size_t y = std::max<size_t>(1, top); y < std::min(top + kBlock, grid.rows - 1); ++y) {
@@ -52,12 +61,27 @@ BlockSums SumsOf(const LumaGrid& grid, size_t left, size_t top) {
       const double gx = 0.5 * (mean(i + 1) - mean(i - 1)), gy = 0.5 * (mean(i + grid.columns) - mean(i - grid.columns));
       const double a = grid.first[i], b = grid.second[i], r = b - a;
       if (std::isnan(gx + gy + r)) continue;
-      s.n += 1, s.xx += gx * gx, s.xy += gx * gy, s.yy += gy * gy, s.x += gx, s.y += gy;
-      s.xr += gx * r, s.yr += gy * r, s.r += r;
-      s.a += a, s.b += b, s.aa += a * a, s.bb += b * b, s.ab += a * b;
+      const double off = last ? r - (last->x * gx + last->y * gy + last->offset) : 0;
+      const double w = 1 / (1 + off * off / (kNoise * kNoise));
+      s.samples += 1, s.n += w, s.xx += w * gx * gx, s.xy += w * gx * gy, s.yy += w * gy * gy, s.x += w * gx,
+          s.y += w * gy;
+      s.xr += w * gx * r, s.yr += w * gy * r, s.r += w * r;
+      s.a += w * a, s.b += w * b, s.aa += w * a * a, s.bb += w * b * b, s.ab += w * a * b;
     }
   }
   return s;
+}
+
+std::optional<Shift> ShiftOf(const LumaGrid& grid, size_t left, size_t top) {
+  std::optional<BlockFit> fit;
+  for (int round = 0; round < kBlockRounds; ++round) {
+    fit = Solve(SumsOf(grid, left, top, fit));
+    if (!fit) return std::nullopt;
+  }
+  return Shift{.u = 2 * (static_cast<double>(left) + kBlock / 2.0) / static_cast<double>(grid.columns) - 1,
+               .v = 2 * (static_cast<double>(top) + kBlock / 2.0) / static_cast<double>(grid.rows) - 1,
+               .x = fit->x,
+               .y = fit->y};
 }
 
 // Least squares of value = c[0] + c[1] u + c[2] v; nothing when the blocks lie on a line.
@@ -85,11 +109,7 @@ Displacement MeasureDisplacement(const LumaGrid& grid) {
   std::vector<Shift> shifts;
   for (size_t top = 0; top < grid.rows; top += kBlock) {
     for (size_t left = 0; left < grid.columns; left += kBlock) {
-      std::optional<Shift> shift = Solve(SumsOf(grid, left, top));
-      if (!shift) continue;
-      shift->u = 2 * (static_cast<double>(left) + kBlock / 2.0) / static_cast<double>(grid.columns) - 1;
-      shift->v = 2 * (static_cast<double>(top) + kBlock / 2.0) / static_cast<double>(grid.rows) - 1;
-      shifts.push_back(*shift);
+      if (const std::optional<Shift> shift = ShiftOf(grid, left, top)) shifts.push_back(*shift);
     }
   }
   Displacement result;
