@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/random.h"
 #include "bench/files.h"
+#include "bench/flags.h"
 #include "bench/pictures.h"
 #include "bench/report.h"
 #include "eval/duplicate_variants.h"
@@ -49,29 +50,13 @@ struct Options {
 
 Options ParseOptions(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) BenchFail(flag + " needs a value");
-      return argv[++i];
-    };
-    const auto number = [&] { return static_cast<size_t>(std::max(1L, std::atol(value().c_str()))); };
-    if (flag == "--pictures") {
-      options.pictures = number();
-    } else if (flag == "--postings") {
-      options.postings = number();
-    } else if (flag == "--queries") {
-      options.queries = number();
-    } else if (flag == "--threads") {
-      options.threads = number();
-    } else if (flag == "--folder") {
-      options.folder = value();
-    } else if (flag == "--keep") {
-      options.keep = true;
-    } else {
-      BenchFail("unknown argument " + flag + ": see the head of bench/duplicates.cc");
-    }
-  }
+  ReadBenchFlags(argc, argv,
+                 {{"--pictures", &options.pictures},
+                  {"--postings", &options.postings},
+                  {"--queries", &options.queries},
+                  {"--threads", &options.threads},
+                  {"--folder", &options.folder},
+                  {"--keep", &options.keep}});
   return options;
 }
 

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "bench/data.h"
+#include "bench/flags.h"
 #include "bench/pictures.h"
 #include "bench/report.h"
 #include "feature/vocabulary.h"
@@ -211,17 +212,8 @@ void MeasureWorker(Home& home, const Extractors& extractors, const std::filesyst
 
 Flags ParseFlags(int argc, char** argv) {
   Flags flags;
-  for (int i = 1; i < argc; i += 2) {
-    const std::string_view name = argv[i], text = i + 1 < argc ? argv[i + 1] : "";
-    size_t* const value = name == "--pictures"  ? &flags.pictures
-                          : name == "--rounds"  ? &flags.rounds
-                          : name == "--threads" ? &flags.threads
-                                                : nullptr;
-    const bool read =
-        value != nullptr && std::from_chars(text.data(), text.data() + text.size(), *value).ptr == text.end();
-    if (!read || text.empty()) BenchFail("usage: bench_features [--pictures N] [--rounds N] [--threads N]");
-  }
-  if (flags.rounds == 0 || flags.threads == 0) BenchFail("--rounds and --threads must be above 0");
+  ReadBenchFlags(argc, argv,
+                 {{"--pictures", &flags.pictures, 0}, {"--rounds", &flags.rounds}, {"--threads", &flags.threads}});
   return flags;
 }
 

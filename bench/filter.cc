@@ -16,6 +16,7 @@
 
 #include "base/random.h"
 #include "bench/codes.h"
+#include "bench/flags.h"
 #include "bench/report.h"
 #include "index/graph.h"
 #include "index/nearest.h"
@@ -228,26 +229,14 @@ class FilterBench {
 
 int main(int argc, char** argv) {
   likeness::Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    const auto next = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    const auto number = [&] { return std::strtoull(next(), nullptr, 10); };
-    if (name == "--rows") {
-      arguments.set.rows = number();
-    } else if (name == "--bits") {
-      arguments.set.bits = number();
-    } else if (name == "--kind") {
-      arguments.set.kind = next();
-    } else if (name == "--k") {
-      arguments.k = number();
-    } else if (name == "--queries") {
-      arguments.queries = number();
-    } else {
-      likeness::BenchFail("bench_filter does not know " + name);
-    }
-  }
-  if (arguments.k == 0 || arguments.queries == 0 || arguments.set.rows < 1000 * arguments.k) {
-    likeness::BenchFail("bench_filter wants at least one query, and a thousand rows for each of the k");
+  likeness::ReadBenchFlags(argc, argv,
+                           {{"--rows", &arguments.set.rows},
+                            {"--bits", &arguments.set.bits},
+                            {"--kind", &arguments.set.kind},
+                            {"--k", &arguments.k},
+                            {"--queries", &arguments.queries}});
+  if (arguments.set.rows < 1000 * arguments.k) {
+    likeness::BenchFail("bench_filter wants a thousand rows for each of the k");
   }
   arguments.set.centers = std::max<size_t>(arguments.set.rows / 100, 1);
   likeness::BenchReport report("filter");

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "bench/flags.h"
 #include "bench/report.h"
 #include "store/fingerprint_file.h"
 
@@ -119,12 +120,7 @@ int Run(uint64_t images) {
 }  // namespace likeness
 
 int main(int argc, char** argv) {
-  uint64_t images = 1'000'000;
-  if (argc == 3 && std::string_view(argv[1]) == "--images") {
-    images = std::strtoull(argv[2], nullptr, 10);
-  } else if (argc != 1) {
-    likeness::BenchFail("usage: bench_fingerprint [--images N]");
-  }
-  if (images == 0) likeness::BenchFail("--images must be above 0");
+  size_t images = 1'000'000;
+  likeness::ReadBenchFlags(argc, argv, {{"--images", &images}});
   return likeness::Run(images);
 }

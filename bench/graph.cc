@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/thread_pool.h"
 #include "bench/codes.h"
+#include "bench/flags.h"
 #include "bench/report.h"
 #include "index/cluster_tree.h"
 #include "index/nearest.h"
@@ -286,32 +287,17 @@ class GraphBench {
 
 int main(int argc, char** argv) {
   likeness::Arguments arguments;
-  for (int i = 1; i < argc; ++i) {
-    const std::string name = argv[i];
-    const auto next = [&] { return i + 1 < argc ? argv[++i] : ""; };
-    const auto number = [&] { return std::strtoull(next(), nullptr, 10); };
-    if (name == "--rows") {
-      arguments.set.rows = number();
-    } else if (name == "--bits") {
-      arguments.set.bits = number();
-    } else if (name == "--kind") {
-      arguments.set.kind = next();
-    } else if (name == "--queries") {
-      arguments.queries = number();
-    } else if (name == "--k") {
-      arguments.k = number();
-    } else if (name == "--peers") {
-      arguments.peers = next();
-    } else if (name == "--peer-seconds") {
-      arguments.peer_seconds = number();
-    } else if (name == "--self") {
-      arguments.self = true;
-    } else {
-      likeness::BenchFail("bench_graph does not know " + name);
-    }
-  }
-  if (arguments.k == 0 || arguments.queries == 0 || arguments.set.rows < arguments.k || arguments.set.bits > 4096) {
-    likeness::BenchFail("bench_graph wants at least one query, k at most the rows, and at most 4096 bits");
+  likeness::ReadBenchFlags(argc, argv,
+                           {{"--rows", &arguments.set.rows},
+                            {"--bits", &arguments.set.bits},
+                            {"--kind", &arguments.set.kind},
+                            {"--queries", &arguments.queries},
+                            {"--k", &arguments.k},
+                            {"--peers", &arguments.peers},
+                            {"--peer-seconds", &arguments.peer_seconds},
+                            {"--self", &arguments.self}});
+  if (arguments.set.rows < arguments.k || arguments.set.bits > 4096) {
+    likeness::BenchFail("bench_graph wants k at most the rows, and at most 4096 bits");
   }
   likeness::BenchReport report("graph");
   likeness::GraphBench(arguments, report).Run();

@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "bench/data.h"
+#include "bench/flags.h"
 #include "bench/report.h"
 #include "image/decode.h"
 #include "pipeline/add.h"
@@ -37,7 +38,7 @@ constexpr size_t kChunk = 512;
 
 struct Arguments {
   size_t images = kChunk;
-  int rounds = 5;
+  size_t rounds = 5;
 };
 
 void Must(const absl::Status& status, const char* what) {
@@ -173,7 +174,7 @@ void MeasureOverhead(const Arguments& arguments, const std::vector<std::filesyst
   Values expected = BareLoop(*home, extractors, pictures);  // warms the files and the model
   bool right = !expected.empty();
   std::vector<double> wall, computing, rates;
-  for (int round = 0; round < arguments.rounds; ++round) {
+  for (size_t round = 0; round < arguments.rounds; ++round) {
     Values bare_values;
     Spent bare, run;
     const auto go_bare = [&] { bare = Timed([&] { bare_values = BareLoop(*home, extractors, pictures); }); };
@@ -221,7 +222,7 @@ void MeasureS3(const Arguments& arguments, const std::vector<std::filesystem::pa
     const auto extractors = Must(CurrentExtractors(*folder), "loading the features");
     std::vector<double> shares, rates;
     bool right = true;
-    for (int round = 0; round < arguments.rounds; ++round) {
+    for (size_t round = 0; round < arguments.rounds; ++round) {
       Spent of_folder, of_s3;
       const auto go_folder = [&] { of_folder = Timed([&] { Fingerprint(*folder, extractors); }); };
       const auto go_s3 = [&] { of_s3 = Timed([&] { Fingerprint(*s3, extractors); }); };
@@ -244,15 +245,7 @@ void MeasureS3(const Arguments& arguments, const std::vector<std::filesystem::pa
 
 int Main(int argc, char** argv) {
   Arguments arguments;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string name = argv[i];
-    if (name == "--images")
-      arguments.images = static_cast<size_t>(std::max(1, std::atoi(argv[i + 1])));
-    else if (name == "--rounds")
-      arguments.rounds = std::max(1, std::atoi(argv[i + 1]));
-    else
-      BenchFail("bench_pipeline takes --images N and --rounds N");
-  }
+  ReadBenchFlags(argc, argv, {{"--images", &arguments.images}, {"--rounds", &arguments.rounds}});
   BenchReport report("pipeline");
   const auto pictures = Pictures(arguments.images);
   MeasureOverhead(arguments, pictures, report);

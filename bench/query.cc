@@ -13,6 +13,7 @@
 #include "base/random.h"
 #include "bench/ask.h"
 #include "bench/data.h"
+#include "bench/flags.h"
 #include "bench/million_queries.h"
 #include "bench/report.h"
 #include "bench/server.h"
@@ -122,12 +123,10 @@ void MeasureSmall(BenchReport& report) {
 }  // namespace likeness
 
 int main(int argc, char** argv) {
-  const std::string_view flag = argc == 2 ? argv[1] : "";
-  if (argc > 2 || (argc == 2 && flag != "--small" && flag != "--million")) {
-    likeness::BenchFail("bench_query takes --small or --million, or nothing");
-  }
+  bool small = false, million = false;
+  likeness::ReadBenchFlags(argc, argv, {{"--small", &small}, {"--million", &million}});
   likeness::BenchReport report("query");
-  if (flag != "--million") likeness::MeasureSmall(report);
-  if (flag != "--small") likeness::MeasureMillion(LIKENESS_BINARY, LIKENESS_BENCH_HOMES, report);
+  if (small || !million) likeness::MeasureSmall(report);
+  if (million || !small) likeness::MeasureMillion(LIKENESS_BINARY, LIKENESS_BENCH_HOMES, report);
   return report.Finish();
 }

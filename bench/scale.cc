@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "bench/flags.h"
 #include "bench/report.h"
 #include "pipeline/collection_status.h"
 #include "pipeline/join.h"
@@ -253,18 +254,9 @@ int Run(uint64_t images, const std::filesystem::path& folder) {
 }  // namespace likeness
 
 int main(int argc, char** argv) {
-  uint64_t images = likeness::kDefaultImages;
+  size_t images = likeness::kDefaultImages;
   std::filesystem::path folder;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    const std::string_view flag = argv[i];
-    if (flag == "--images")
-      images = std::strtoull(argv[i + 1], nullptr, 10);
-    else if (flag == "--home")
-      folder = argv[i + 1];
-    else
-      likeness::BenchFail("bench_scale knows --images N and --home FOLDER");
-  }
-  if (images == 0) likeness::BenchFail("--images must be a number above 0");
+  likeness::ReadBenchFlags(argc, argv, {{"--images", &images}, {"--home", &folder}});
   const bool scratch = folder.empty();
   if (scratch) {
     std::string name = (std::filesystem::temp_directory_path() / "likeness_scale_XXXXXX").string();

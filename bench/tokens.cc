@@ -24,6 +24,7 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/thread_pool.h"
+#include "bench/flags.h"
 #include "bench/pictures.h"
 #include "bench/report.h"
 #include "bench/word_statistics.h"
@@ -52,32 +53,15 @@ struct Options {
 
 Options ParseOptions(int argc, char** argv) {
   Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string flag = argv[i];
-    const auto value = [&]() -> std::string {
-      if (i + 1 >= argc) BenchFail(flag + " needs a value");
-      return argv[++i];
-    };
-    const auto number = [&] { return static_cast<size_t>(std::max(1L, std::atol(value().c_str()))); };
-    if (flag == "--pictures")
-      options.pictures = number();
-    else if (flag == "--postings")
-      options.postings = number();
-    else if (flag == "--words")
-      options.words = number();
-    else if (flag == "--queries")
-      options.queries = number();
-    else if (flag == "--cache")
-      options.cache_mb = number();
-    else if (flag == "--shard")
-      options.shard = number();
-    else if (flag == "--folder")
-      options.folder = value();
-    else if (flag == "--keep")
-      options.keep = true;
-    else
-      BenchFail("unknown argument " + flag + ": see the head of bench/tokens.cc");
-  }
+  ReadBenchFlags(argc, argv,
+                 {{"--pictures", &options.pictures},
+                  {"--postings", &options.postings},
+                  {"--words", &options.words},
+                  {"--queries", &options.queries},
+                  {"--cache", &options.cache_mb},
+                  {"--shard", &options.shard},
+                  {"--folder", &options.folder},
+                  {"--keep", &options.keep}});
   return options;
 }
 
