@@ -98,8 +98,10 @@ float FittedScore(const DuplicateEvidence& evidence) {
 // carpet do; where parts have another color, as an article of a shop dyed anew does; and where what both show is but a
 // corner of either, as one floor below two pairs of shoes is.
 constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kLeastCoverage = 0.25f, kVetoedScore = 0.4f;
+constexpr float kMostOfLost = 0.08f;  // what is laid over a picture has colors, too
 bool Vetoed(const DuplicateEvidence& evidence) {
-  return evidence.pixels.lost > kMostLost || evidence.pixels.recolored > kMostRecolored ||
+  const PixelAgreement& pixels = evidence.pixels;
+  return pixels.lost > kMostLost || pixels.recolored > kMostRecolored + std::min(pixels.lost, kMostOfLost) ||
          std::max(evidence.query_coverage, evidence.document_coverage) < kLeastCoverage;
 }
 
