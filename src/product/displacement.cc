@@ -3,35 +3,38 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 namespace likeness {
 namespace {
 
-constexpr size_t kBlock = 8;               // samples on a side
-constexpr double kFewestSamples = 24;      // of a block, with neighbours on all sides
-constexpr double kLeastGradient = 3;       // luma a sample, in the direction that has least
-constexpr double kLeastCorrelation = 0.7;  // of a block that shows the same in both
-constexpr size_t kFewestBlocks = 8;        // that tell
-constexpr double kFarOff = 0.25;           // samples; a block that is off by more has less to say about the whole
-constexpr double kNoise = 8;               // luma
+constexpr size_t kBlock = 8;                   // samples on a side
+constexpr double kFewestSamples = 24;          // of a block, with neighbours on all sides
+constexpr double kLeastGradient = 3;           // luma a sample, in the direction that has least
+constexpr double kLeastCorrelation = 0.7;      // of a block that shows the same in both
+constexpr size_t kFewestBlocks = 8;            // that tell
+constexpr double kFarOff = 0.25;               // samples; a block that is off by more has less to say about the whole
+constexpr double kNoise = 8, kFaintNoise = 3;  // luma
 constexpr int kBlockRounds = 3, kRounds = 4;
 
 // Where a block lies, from -1 to 1 across the picture, and how far it is off.
 struct Shift {
   double u = 0, v = 0;
   double x = 0, y = 0;
+  double weight = 0;  // how well the block's structure tells, over what its shift leaves unexplained
 };
 
 // Sums for [gx gy 1] * (x, y, offset) = second - first, and for the correlation.
 struct BlockSums {
   double samples = 0;
-  double n = 0, xx = 0, xy = 0, yy = 0, x = 0, y = 0, xr = 0, yr = 0, r = 0;
+  double n = 0, xx = 0, xy = 0, yy = 0, x = 0, y = 0, xr = 0, yr = 0, r = 0, rr = 0;
   double a = 0, b = 0, aa = 0, bb = 0, ab = 0;
 };
 
 struct BlockFit {
   double x = 0, y = 0, offset = 0;
+  double weight = 0;
 };
 
 std::optional<BlockFit> Solve(const BlockSums& s) {
@@ -48,6 +51,9 @@ std::optional<BlockFit> Solve(const BlockSums& s) {
   const double determinant = xx * yy - xy * xy;
   BlockFit fit{.x = (xr * yy - yr * xy) / determinant, .y = (yr * xx - xr * xy) / determinant};
   fit.offset = (s.r - fit.x * s.x - fit.y * s.y) / s.n;
+  const double rr = s.rr / s.n - s.r / s.n * (s.r / s.n);
+  const double left = std::max(0.0, rr - fit.x * xr - fit.y * yr);
+  fit.weight = s.n * least / (left + kFaintNoise * kFaintNoise);
   return fit;
 }
 
@@ -65,7 +71,7 @@ BlockSums SumsOf(const LumaGrid& grid, size_t left, size_t top, const std::optio
       const double w = 1 / (1 + off * off / (kNoise * kNoise));
       s.samples += 1, s.n += w, s.xx += w * gx * gx, s.xy += w * gx * gy, s.yy += w * gy * gy, s.x += w * gx,
           s.y += w * gy;
-      s.xr += w * gx * r, s.yr += w * gy * r, s.r += w * r;
+      s.xr += w * gx * r, s.yr += w * gy * r, s.r += w * r, s.rr += w * r * r;
       s.a += w * a, s.b += w * b, s.aa += w * a * a, s.bb += w * b * b, s.ab += w * a * b;
     }
   }
@@ -81,7 +87,8 @@ std::optional<Shift> ShiftOf(const LumaGrid& grid, size_t left, size_t top) {
   return Shift{.u = 2 * (static_cast<double>(left) + kBlock / 2.0) / static_cast<double>(grid.columns) - 1,
                .v = 2 * (static_cast<double>(top) + kBlock / 2.0) / static_cast<double>(grid.rows) - 1,
                .x = fit->x,
-               .y = fit->y};
+               .y = fit->y,
+               .weight = fit->weight};
 }
 
 // Least squares of value = c[0] + c[1] u + c[2] v; nothing when the blocks lie on a line.
@@ -102,6 +109,20 @@ std::optional<std::array<double, 3>> FitPlane(const std::vector<Shift>& shifts, 
   return std::array<double, 3>{z - across * u - down * v, across, down};
 }
 
+// The value with half of the weight below it. REQUIRES: not empty
+double WeightedMedian(const std::vector<double>& values, const std::vector<double>& weights) {
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::ranges::sort(order, {}, [&](size_t i) { return values[i]; });
+  const double half = std::accumulate(weights.begin(), weights.end(), 0.0) / 2;
+  double below = 0;
+  for (const size_t i : order) {
+    below += weights[i];
+    if (below >= half) return values[i];
+  }
+  return values[order.back()];
+}
+
 }  // namespace
 
 Displacement MeasureDisplacement(const LumaGrid& grid) {
@@ -116,19 +137,23 @@ Displacement MeasureDisplacement(const LumaGrid& grid) {
   result.blocks = shifts.size();
   if (shifts.size() < kFewestBlocks) return result;
 
-  std::vector<double> weights(shifts.size(), 1), off(shifts.size());
+  // A block that is much surer than the others is one block all the same.
+  std::vector<double> sure;
+  for (const Shift& shift : shifts) sure.push_back(shift.weight);
+  const double usual = WeightedMedian(sure, std::vector<double>(sure.size(), 1));
+  for (double& weight : sure) weight = std::min(weight, 2 * usual);
+
+  std::vector<double> weights = sure, off(shifts.size());
   for (int round = 0; round < kRounds; ++round) {
     const auto x = FitPlane(shifts, weights, &Shift::x), y = FitPlane(shifts, weights, &Shift::y);
     if (!x || !y) return result;
     for (size_t i = 0; i < shifts.size(); ++i) {
       const auto at = [&](const std::array<double, 3>& c) { return c[0] + c[1] * shifts[i].u + c[2] * shifts[i].v; };
       off[i] = std::hypot(shifts[i].x - at(*x), shifts[i].y - at(*y));
-      weights[i] = 1 / (1 + off[i] * off[i] / (kFarOff * kFarOff));
+      weights[i] = sure[i] / (1 + off[i] * off[i] / (kFarOff * kFarOff));
     }
   }
-  const auto middle = off.begin() + static_cast<std::ptrdiff_t>(off.size() / 2);
-  std::nth_element(off.begin(), middle, off.end());
-  result.median = static_cast<float>(*middle);
+  result.median = static_cast<float>(WeightedMedian(off, sure));
   return result;
 }
 

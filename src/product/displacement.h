@@ -15,7 +15,8 @@ struct LumaGrid {
 };
 
 struct Displacement {
-  float median = 0;   // distance that blocks are off, in samples; 0 when too few tell
+  // Distance that blocks are off, in samples, surer ones counting more; 0 when too few tell.
+  float median = 0;
   size_t blocks = 0;  // that tell: of 8 x 8 samples, alike in both pictures, with structure across and down
 };
 

@@ -55,15 +55,11 @@ Covered CoverageOf(FrameSize query, const Affine& transform, FrameSize document)
 
 Affine Scaling(float factor) { return {factor, 0, 0, 0, factor, 0}; }
 
-// What the places of the parts say, where the pixels agree so far that they have places: a little for a copy when they
-// lie right, and much against it when they do not. Copies are a tenth of a sample off, hardly ever a fifth; a second
-// shot of one skirt on one chair is half of one off.
+// What the places of the parts say for a copy, where the pixels agree so far that parts have places.
 float LiesRight(const PixelAgreement& pixels) {
   if (pixels.displaced == 0) return 0;  // too few parts tell
   const float heard = std::clamp((pixels.agreeing - 0.1f) / 0.4f, 0.0f, 1.0f);
-  const float right = std::clamp((0.2f - pixels.displaced) / 0.1f, 0.0f, 1.0f);
-  const float beside = std::clamp(pixels.displaced - 0.22f, 0.0f, 0.2f);
-  return heard * (0.8f * right - 35 * beside);
+  return heard * std::clamp((0.2f - pixels.displaced) / 0.1f, 0.0f, 1.0f);
 }
 
 // A logistic function, fitted to pairs of pictures whose names end in an even digit, of all three evaluation sets, and
@@ -90,18 +86,21 @@ float FittedScore(const DuplicateEvidence& evidence) {
                       + 1.455f * log_inliers * pixels.shown                      //
                       + 2.656f * near(pixels.shown, 0.02f)                       //
                       - 1.154f * std::min(0.5f, pixels.lost)                     //
-                      + LiesRight(pixels);
+                      + 0.8f * LiesRight(pixels);
   return 1 / (1 + std::exp(-logit));
 }
 
 // SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
-// carpet do; where parts have another color, as an article of a shop dyed anew does; and where what both show is but a
-// corner of either, as one floor below two pairs of shoes is.
+// carpet do; where parts have another color, as an article of a shop dyed anew does; where what both show is but a
+// corner of either, as one floor below two pairs of shoes is; and where parts lie beside where they should, as they do
+// in a second shot a moment later, unless the pixels agree so little that parts have no places.
 constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kLeastCoverage = 0.25f, kVetoedScore = 0.4f;
 constexpr float kMostOfLost = 0.08f;  // what is laid over a picture has colors, too
+constexpr float kMostDisplaced = 0.2f, kLeastAgreeing = 0.3f;
 bool Vetoed(const DuplicateEvidence& evidence) {
   const PixelAgreement& pixels = evidence.pixels;
   return pixels.lost > kMostLost || pixels.recolored > kMostRecolored + std::min(pixels.lost, kMostOfLost) ||
+         (pixels.displaced > kMostDisplaced && pixels.agreeing >= kLeastAgreeing) ||
          std::max(evidence.query_coverage, evidence.document_coverage) < kLeastCoverage;
 }
 
