@@ -17,6 +17,7 @@ constexpr KnownScene kKnown[] = {
     {"ccp/photos/0594.jpg", "ccp/photos/0722.jpg", "one step, passers-by and railing, cropped by a finger's breadth"},
     {"ccp/photos/0907.jpg", "ccp/photos/0990.jpg", "one pose and shadow, background and all, other tones"},
     {"ccp/photos/1029.jpg", "ccp/photos/1341.jpg", "one pose and crossing, cropped a little, darker tones"},
+    {"products/images/13339.jpg", "products/images/13340.jpg", "one skirt, button and outline, its creases retouched"},
     {"products/images/18961.jpg", "products/images/18963.jpg", "one model, pose and every fold, encoded anew"},
 };
 
