@@ -58,7 +58,7 @@ Affine Scaling(float factor) { return {factor, 0, 0, 0, factor, 0}; }
 // What the places of the parts say for a copy, where the pixels agree so far that parts have places.
 float LiesRight(const PixelAgreement& pixels) {
   if (pixels.displaced == 0) return 0;  // too few parts tell
-  const float heard = std::clamp((pixels.agreeing - 0.1f) / 0.4f, 0.0f, 1.0f);
+  const float heard = std::clamp((pixels.agreeing - 0.3f) / 0.2f, 0.0f, 1.0f);
   return heard * std::clamp((0.2f - pixels.displaced) / 0.1f, 0.0f, 1.0f);
 }
 
@@ -93,14 +93,14 @@ float FittedScore(const DuplicateEvidence& evidence) {
 // SAME in no case, however many keypoints agree: where large parts show nothing of one another, as two shirts on one
 // carpet do; where parts have another color, as an article of a shop dyed anew does; where what both show is but a
 // corner of either, as one floor below two pairs of shoes is; and where parts lie beside where they should, as they do
-// in a second shot a moment later, unless the pixels agree so little that parts have no places.
+// in a second shot a moment later.
 constexpr float kMostLost = 0.35f, kMostRecolored = 0.12f, kLeastCoverage = 0.25f, kVetoedScore = 0.4f;
 constexpr float kMostOfLost = 0.08f;  // what is laid over a picture has colors, too
-constexpr float kMostDisplaced = 0.2f, kLeastAgreeing = 0.3f;
+constexpr float kMostDisplaced = 0.2f;
 bool Vetoed(const DuplicateEvidence& evidence) {
   const PixelAgreement& pixels = evidence.pixels;
   return pixels.lost > kMostLost || pixels.recolored > kMostRecolored + std::min(pixels.lost, kMostOfLost) ||
-         (pixels.displaced > kMostDisplaced && pixels.agreeing >= kLeastAgreeing) ||
+         pixels.displaced > kMostDisplaced ||
          std::max(evidence.query_coverage, evidence.document_coverage) < kLeastCoverage;
 }
 

@@ -30,7 +30,8 @@ constexpr float kSameHue = 10;            // luma by which a sample may differ t
 // Median difference of color of such samples of a block. A JPEG of quality 10 keeps the mean of each difference of 16 x
 // 16 pixels in steps of 10.6: both together may be off by 7.5.
 constexpr float kRecolored = 8;
-constexpr float kLaidOver = 64;  // luma by which a sample differs that one of the pictures has not
+constexpr float kLeastAgreeing = 0.3f;  // share of blocks; below, parts have no places
+constexpr float kLaidOver = 64;         // luma by which a sample differs that one of the pictures has not
 constexpr int kRefinements = 5;
 constexpr float kFarthestMove = 14;  // pixels of the frame that the refinement may move a corner
 
@@ -452,7 +453,6 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
     result.detail = DetailOf(rendered);
   }
   JudgeCover(rendered, grid, result);
-  result.displaced = DisplacementOf(rendered, grid).median;
   for (size_t i = 0; i < grid.samples.size(); ++i) {
     rendered_blocks[static_cast<size_t>(grid.samples[i].block)].Add(rendered.made[i][0], rendered.seen[i][0]);
   }
@@ -478,6 +478,7 @@ void Judge(const Thumbnail& query, const Thumbnail& document, const Grid& grid, 
     result.agreeing = static_cast<float>(agreeing / weights);
     result.block_correlation = static_cast<float>(correlations / weights);
   }
+  if (result.agreeing >= kLeastAgreeing) result.displaced = DisplacementOf(rendered, grid).median;
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ struct PixelAgreement {
   float lost = 1;       // share of all blocks of which next to nothing is the same in both
   float recolored = 0;  // share of the blocks with anything to see that have another color at the same brightness
   // Samples, of which 64 or fewer go across, by which a block in the middle lies beside where one map of all has them;
-  // 0 where too few blocks tell.
+  // 0 where too few blocks tell, or fewer than .3 of them agree.
   float displaced = 0;
   size_t blocks = 0;           // blocks with anything to see
   float color_difference = 0;  // mean difference of color, of luma's range of 255
