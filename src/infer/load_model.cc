@@ -10,6 +10,7 @@
 #include "infer/onednn_model.h"
 #include "infer/onnx_graph.h"
 #include "infer/onnx_model.h"
+#include "infer/typical_image.h"
 
 namespace likeness {
 namespace {
@@ -29,7 +30,9 @@ absl::StatusOr<std::unique_ptr<Model>> LoadWithOneDnn(std::shared_ptr<const Mapp
   LIKENESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(onnx, tensors, input));
   FuseSteps(network);
   const bool bf16 = options.precision.value_or(card.precision) == Precision::kBf16 && HasFastBf16();
-  return MakeOneDnnModel(std::move(network), std::move(file), {.threads = options.threads, .bf16 = bf16});
+  return MakeOneDnnModel(
+      std::move(network), std::move(file),
+      {.threads = options.threads, .bf16 = bf16, .typical = bf16 ? TypicalImage(card.input) : std::vector<float>()});
 }
 
 absl::Status CheckDimension(const ModelCard& card, std::span<const std::string> tensors, const Model& model) {

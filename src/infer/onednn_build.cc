@@ -7,6 +7,7 @@
 #include "infer/depthwise.h"
 #include "infer/onednn_plan.h"
 #include "infer/share_work.h"
+#include "infer/tile_choice.h"
 
 namespace likeness {
 
@@ -18,8 +19,8 @@ using Type = dnnl::memory::data_type;
 
 class PlanBuilder {
  public:
-  PlanBuilder(Plan& plan, const Network& network, int64_t images, bool bf16, WeightStore& store)
-      : plan_(plan), network_(network), n_(images), bf16_(bf16), store_(store) {
+  PlanBuilder(Plan& plan, const Network& network, int64_t images, bool bf16, const Centers& centers, WeightStore& store)
+      : plan_(plan), network_(network), n_(images), bf16_(bf16), centers_(centers), store_(store) {
     tensors_.resize(network.values.size());
     last_read_.resize(network.values.size(), 0);
     wants_float_.resize(network.values.size(), true);
@@ -286,7 +287,7 @@ class PlanBuilder {
 
   void AddConvolution(const Step& step) {
     if (IsOurDepthwise(step)) return AddDepthwise(step);
-    if (const auto shape = TilesOf(step)) return AddTileConvolution(step, *shape);
+    if (bf16_ && TilesOf(network_, at_)) return AddTileConvolution(step);
     const int input = step.inputs[0];
     const Extent &in = ExtentOf(input), &out = ExtentOf(step.output);
     const int64_t groups = step.kind == Step::Kind::kScaleShift ? in.channels : step.groups;
@@ -315,7 +316,8 @@ class PlanBuilder {
     };
     dnnl::convolution_forward::primitive_desc pd;
     // In f32 multiplying is what takes the time, and Winograd's way multiplies a quarter as often. oneDNN has it for
-    // AVX-512.
+    // AVX-512, we for AVX2.
+    if (const auto shape = WinogradOf(step)) return AddWinograd(step, *shape);
     if (!bf16_ && groups == 1 && step.kernel == Pair{3, 3} && step.stride == Pair{1, 1} &&
         step.dilation == Pair{1, 1}) {
       try {
@@ -349,64 +351,72 @@ class PlanBuilder {
     Define(step.output, to.buffer, to.layout);
   }
 
-  // The convolution in tiles of our own, where it may and pays; nothing elsewhere.
-  std::optional<TileConvolutionShape> TilesOf(const Step& step) const {
-    if (!bf16_ || step.kind != Step::Kind::kConvolution || step.groups != 1 || step.residual >= 0 ||
-        step.dilation != Pair{1, 1} || step.kernel[0] * step.kernel[1] < 4) {
+  // The convolution in our own Winograd's way, where it may and pays; nothing elsewhere.
+  std::optional<WinogradShape> WinogradOf(const Step& step) const {
+    const auto isa = dnnl::get_effective_cpu_isa();
+    const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
+    if (bf16_ || (isa != dnnl::cpu_isa::avx2 && isa != dnnl::cpu_isa::avx2_vnni) ||
+        step.kind != Step::Kind::kConvolution || step.groups != 1 || step.residual >= 0 || step.kernel != Pair{3, 3} ||
+        step.stride != Pair{1, 1} || step.dilation != Pair{1, 1} || in.channels % 8 != 0 || out.channels % 16 != 0 ||
+        in.channels < 32 || out.channels < 32 || !TileConvolutionCan(step.activation)) {
       return std::nullopt;
     }
-    const Extent &in = ExtentOf(step.inputs[0]), &out = ExtentOf(step.output);
-    const int64_t depth = in.channels * step.kernel[0] * step.kernel[1];
-    if ((in.channels % 32 != 0 && depth > 32) || out.channels % 32 != 0) return std::nullopt;
-    if (!TileConvolutionCan(step.activation)) return std::nullopt;
-    if (in.channels < 128 && out.area() <= 56 * 56) return std::nullopt;  // small and thin: oneDNN is quicker
-    return TileConvolutionShape{.images = At(n_),
-                                .channels = At(in.channels),
-                                .height = At(in.height),
-                                .width = At(in.width),
-                                .outputs = At(out.channels),
-                                .out_height = At(out.height),
-                                .out_width = At(out.width),
-                                .kernel_height = At(step.kernel[0]),
-                                .kernel_width = At(step.kernel[1]),
-                                .stride_height = At(step.stride[0]),
-                                .stride_width = At(step.stride[1]),
-                                .top = At(step.before[0]),
-                                .left = At(step.before[1]),
-                                .activation = step.activation,
-                                .bf16 = TypeOf(step.output) == Type::bf16,
-                                .pool = PoolsNext(step),
-                                .threads = WorkThreads()};
+    return WinogradShape{.images = At(n_),
+                         .channels = At(in.channels),
+                         .height = At(in.height),
+                         .width = At(in.width),
+                         .outputs = At(out.channels),
+                         .out_height = At(out.height),
+                         .out_width = At(out.width),
+                         .top = At(step.before[0]),
+                         .left = At(step.before[1]),
+                         .activation = step.activation,
+                         .threads = WorkThreads()};
   }
 
-  // Whether the next step halves both sides of what this one gives, and nobody else reads that.
-  bool PoolsNext(const Step& step) const {
-    if (at_ + 1 >= network_.steps.size()) return false;
-    const Step& next = network_.steps[at_ + 1];
-    const Extent& out = ExtentOf(step.output);
-    constexpr Pair kHalf = {2, 2}, kNone = {0, 0};
-    return next.kind == Step::Kind::kMaxPool && next.inputs[0] == step.output &&
-           last_read_[At(step.output)] == at_ + 1 && next.kernel == kHalf && next.stride == kHalf &&
-           next.dilation == Pair{1, 1} && next.before == kNone && next.after == kNone && out.height % 2 == 0 &&
-           out.width % 2 == 0 && TypeOf(step.output) == Type::bf16 &&
-           ExtentOf(next.output) == Extent{out.channels, out.height / 2, out.width / 2};
+  void AddWinograd(const Step& step, const WinogradShape& shape) {
+    const int input = step.inputs[0];
+    const Tensor from = As(input, Plain(input, Type::f32, Tag::nChw8c));
+    const Desc layout = Plain(step.output, Type::f32, Tag::nChw8c);
+    const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch() * sizeof(float));
+    AddOwn("convolution " + Size(ExtentOf(input)) + " to " + Size(ExtentOf(step.output)) + " kernel 3 winograd",
+           {from.buffer, scratch, buffer},
+           [plan = &plan_, source = from.buffer, buffer, scratch, shape, weights = store_.GetWinograd(at_, step, shape),
+            added = BiasOf(step)](PlanState& state) {
+             Winograd(shape, reinterpret_cast<const float*>(plan->At(state, source)), weights, added,
+                      reinterpret_cast<float*>(plan->At(state, scratch)),
+                      reinterpret_cast<float*>(plan->At(state, buffer)));
+           });
+    Define(step.output, buffer, layout);
   }
 
-  void AddTileConvolution(const Step& step, const TileConvolutionShape& shape) {
+  void AddTileConvolution(const Step& step) {
+    TileConvolutionShape shape = *TilesOf(network_, at_);
+    shape.images = At(n_);
+    shape.bf16 = TypeOf(step.output) == Type::bf16;
+    shape.pool = shape.bf16 && PoolsNext(network_, at_);
+    shape.threads = WorkThreads();
     const int input = step.inputs[0], output = shape.pool ? network_.steps[at_ + 1].output : step.output;
     const Tensor from = As(input, Plain(input, shape.patches() ? Type::f32 : Type::bf16, Tag::nhwc));
     const Desc layout = Plain(output, shape.bf16 ? Type::bf16 : Type::f32, Tag::nhwc);
     const int buffer = NewBuffer(layout.get_size()), scratch = NewBuffer(shape.scratch());
-    AddOwn("convolution " + Size(ExtentOf(input)) + " to " + Size(ExtentOf(step.output)) + " kernel " +
-               std::to_string(step.kernel[0]) + (shape.pool ? " tiles, pool" : " tiles"),
-           {from.buffer, scratch, buffer},
-           [plan = &plan_, source = from.buffer, buffer, scratch, shape, weights = store_.GetTiles(at_, step, shape),
-            added = BiasOf(step)](PlanState& state) {
-             TileConvolution(shape, plan->At(state, source), weights, added, plan->At(state, scratch),
-                             plan->At(state, buffer));
-           });
+    AddOwn(
+        "convolution " + Size(ExtentOf(input)) + " to " + Size(ExtentOf(step.output)) + " kernel " +
+            std::to_string(step.kernel[0]) + (shape.pool ? " tiles, pool" : " tiles"),
+        {from.buffer, scratch, buffer},
+        [plan = &plan_, source = from.buffer, buffer, scratch, shape,
+         weights = store_.GetTiles(at_, step, shape, CenterOf(input)),
+         values = store_.GetTileValues(at_, step, shape.outputs, CenterOf(input), CenterOf(output))](PlanState& state) {
+          TileConvolution(shape, plan->At(state, source), weights, values, plan->At(state, scratch),
+                          plan->At(state, buffer));
+        });
     if (shape.pool) pooled_ = at_ + 1;
     Define(output, buffer, layout);
+  }
+
+  const Center* CenterOf(int value) const {
+    const auto found = centers_.find(value);
+    return found == centers_.end() ? nullptr : &found->second;
   }
 
   // f32[outputs], or null.
@@ -704,6 +714,7 @@ class PlanBuilder {
   // f32[images, channels], averaged over the area.
   void AddOutput(int value) {
     Tensor tensor = Of(value);
+    std::pair<int, ImageLayout> averaged = {-1, {}};
     if (ExtentOf(value).area() == 1) {
       tensor = As(value, Plain(value, Type::f32, Tag::nhwc));
     } else {
@@ -713,28 +724,33 @@ class PlanBuilder {
              [plan = &plan_, source = from.buffer, buffer = tensor.buffer, layout = layout](PlanState& state) {
                AverageArea(plan->At(state, source), layout, plan->At(state, buffer), false);
              });
+      averaged = {from.buffer, layout};
+      kept_.push_back(from.buffer);
     }
+    plan_.sources_.push_back(averaged);
     plan_.outputs_.push_back(tensor.buffer);
-    outputs_.push_back(tensor.buffer);
-    for (const int output : outputs_) plan_.buffers_[At(output)].last = SIZE_MAX;  // read after the last stage
+    kept_.push_back(tensor.buffer);
+    for (const int kept : kept_) plan_.buffers_[At(kept)].last = SIZE_MAX;  // read after the last stage
   }
 
   Plan& plan_;
   const Network& network_;
   const int64_t n_;
   const bool bf16_;
+  const Centers& centers_;
   WeightStore& store_;
   std::vector<std::vector<Tensor>> tensors_;  // of each value: as it was made, then other layouts of it
   std::vector<size_t> last_read_;             // the last step that reads a value
   std::vector<bool> wants_float_;             // nobody reads it but a softmax and the user
-  std::vector<int> outputs_;
-  size_t at_ = 0;             // the step at hand
-  size_t pooled_ = SIZE_MAX;  // a step that the one before it does as well
+  std::vector<int> kept_;                     // buffers of outputs, and of what they are averages of
+  size_t at_ = 0;                             // the step at hand
+  size_t pooled_ = SIZE_MAX;                  // a step that the one before it does as well
 };
 
-Plan::Plan(const Network& network, const dnnl::engine& engine, int64_t images, bool bf16, WeightStore& store)
+Plan::Plan(const Network& network, const dnnl::engine& engine, int64_t images, bool bf16, const Centers& centers,
+           WeightStore& store)
     : engine_(engine) {
-  PlanBuilder(*this, network, images, bf16, store).Build();
+  PlanBuilder(*this, network, images, bf16, centers, store).Build();
 }
 
 }  // namespace likeness

@@ -61,6 +61,10 @@ class NetworkModel final : public OneDnnModel {
       all += step.weights.values.size();
       if (step.kind == Step::Kind::kDense) dense += step.weights.values.size();
     }
+    if (options_.bf16 && options_.typical.size() == input_size()) {
+      const ThreadScope threads(options_.threads);
+      centers_ = CentersOf(network_, engine_, options_.typical, weights_);
+    }
     batch_ = dense > size_t{4} << 20 || (!options_.bf16 && all > size_t{16} << 20) ? 8 : 4;
     PlanFor(batch_);
   }
@@ -127,7 +131,8 @@ class NetworkModel final : public OneDnnModel {
     Prepared& prepared = plans_[images];
     if (prepared.plan == nullptr) {
       const ThreadScope threads(options_.threads);
-      prepared.plan = std::make_unique<Plan>(network_, engine_, static_cast<int64_t>(images), options_.bf16, weights_);
+      prepared.plan =
+          std::make_unique<Plan>(network_, engine_, static_cast<int64_t>(images), options_.bf16, centers_, weights_);
     }
     return prepared;
   }
@@ -170,6 +175,7 @@ class NetworkModel final : public OneDnnModel {
   const dnnl::engine engine_;
   std::vector<size_t> layer_sizes_;
   size_t output_size_ = 0, batch_ = 1;
+  Centers centers_;  // constant once the model is made
   mutable std::mutex mutex_;
   mutable WeightStore weights_;               // guarded by mutex_
   mutable std::map<size_t, Prepared> plans_;  // guarded by mutex_; a plan, once made, is constant

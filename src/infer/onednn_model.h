@@ -16,6 +16,8 @@ bool HasFastBf16();
 struct OneDnnOptions {
   size_t threads = 1;  // that one Run may use
   bool bf16 = false;   // activations and weights in bf16, sums in f32. REQUIRES: HasFastBf16()
+  // One image of the usual kind: in bf16 what comes of it says what to expect of activations. May be empty.
+  std::vector<float> typical = {};
 };
 
 class OneDnnModel : public Model {

@@ -9,6 +9,8 @@
 #include <cstring>
 #include <functional>
 
+#include "infer/weight_rounding.h"
+
 namespace likeness {
 namespace {
 
@@ -23,30 +25,6 @@ void Convert(dnnl::memory& from, dnnl::memory& to, const dnnl::engine& engine) {
   dnnl::stream stream(engine);
   dnnl::reorder(from, to).execute(stream, from, to);
   stream.wait();
-}
-
-// Weights rounded to bf16 so that the errors of the `taps` of one kernel cancel: what rounding takes from one it gives
-// the next smaller, so that what is left in the end is a small part of the smallest. They are multiplied with
-// neighbouring pixels, which are much alike, so that the sum of the errors matters more than each.
-std::vector<float> RoundedKernels(const void* floats, size_t count, size_t taps) {
-  std::vector<float> rounded(count);
-  std::memcpy(rounded.data(), floats, count * sizeof(float));
-  std::vector<float*> kernel(taps);
-  for (size_t first = 0; first < count; first += taps) {
-    for (size_t i = 0; i < taps; ++i) kernel[i] = &rounded[first + i];
-    std::ranges::stable_sort(kernel, std::ranges::greater(), [](const float* weight) {
-      return std::bit_cast<uint32_t>(*weight) & 0x7fffffffu;  // its size; of a NaN too
-    });
-    float carry = 0;
-    for (float* const weight : kernel) {
-      const float wanted = *weight + carry;
-      const auto bits = std::bit_cast<uint32_t>(wanted);
-      const float given = std::bit_cast<float>((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u);
-      carry = std::isfinite(given) ? wanted - given : 0;
-      *weight = given;
-    }
-  }
-  return rounded;
 }
 
 }  // namespace
@@ -67,7 +45,9 @@ dnnl::memory WeightStore::Get(size_t step, int role, const dnnl::memory::desc& g
   const auto dims = given.dims();
   const auto taps = static_cast<size_t>(dims.size() < 4 ? 1 : dims[dims.size() - 1] * dims[dims.size() - 2]);
   if (taps > 1 && static_cast<dnnl::memory::data_type>(wanted.data.data_type) == dnnl::memory::data_type::bf16) {
-    rounded = RoundedKernels(floats, given.get_size() / sizeof(float), taps);
+    rounded.resize(given.get_size() / sizeof(float));
+    std::memcpy(rounded.data(), floats, given.get_size());
+    rounded = RoundedKernels(rounded, taps);
     floats = rounded.data();
   }
   dnnl::memory source(given, engine, const_cast<void*>(floats));  // only read
@@ -109,18 +89,54 @@ std::shared_ptr<const std::vector<float>> WeightStore::GetDepthwise(size_t step,
   return made;
 }
 
-const uint16_t* WeightStore::GetTiles(size_t step, const Step& of, const TileConvolutionShape& shape) {
-  const uint16_t*& made = tiles_[step];
+const uint16_t* WeightStore::GetTiles(size_t step, const Step& of, const TileConvolutionShape& shape,
+                                      const Center* input) {
+  const bool rounded = input != nullptr && !input->weights.empty();
+  const uint16_t*& made = tiles_[{step, rounded}];
   if (made != nullptr) return made;
   bytes_.push_back(NewBytes(shape.tile_weights() * sizeof(uint16_t)));
   auto* const tiles = reinterpret_cast<uint16_t*>(bytes_.back().get());
   const size_t taps = shape.kernel_height * shape.kernel_width;
-  if (shape.patches()) {
+  if (rounded) {
+    TileWeights(shape, input->weights, tiles);
+  } else if (shape.patches()) {
     TileWeights(shape, of.weights.Copy(), tiles);
   } else {
-    TileWeights(shape, RoundedKernels(of.weights.values.data(), shape.weights(), taps), tiles);
+    TileWeights(shape, RoundedKernels(of.weights.Copy(), taps), tiles);
   }
   return made = tiles;
+}
+
+TileValues WeightStore::GetTileValues(size_t step, const Step& of, size_t outputs, const Center* input,
+                                      const Center* output) {
+  std::vector<float>& bias = tile_biases_[{step, input != nullptr || output != nullptr}];
+  if (bias.empty()) {
+    bias = of.bias.Copy();
+    bias.resize(outputs);
+    const size_t depth = of.weights.values.size() / outputs;
+    for (size_t o = 0; o < outputs; ++o) {
+      double sum = static_cast<double>(bias[o]) - (output == nullptr ? 0 : static_cast<double>(output->of[o]));
+      // What was taken from the input comes back by the weights as they are: what all pixels have in common does not
+      // feel that they are rounded.
+      for (size_t i = 0; input != nullptr && i < depth; ++i) {
+        sum += static_cast<double>(of.weights.values[o * depth + i]) *
+               static_cast<double>(input->of[i * input->of.size() / depth]);
+      }
+      bias[o] = static_cast<float>(sum);
+    }
+  }
+  return {.bias = bias.data(),
+          .least = output == nullptr ? nullptr : output->below.data(),
+          .around = input == nullptr ? nullptr : input->nothing.data()};
+}
+
+const float* WeightStore::GetWinograd(size_t step, const Step& of, const WinogradShape& shape) {
+  const float*& made = winograd_[step];
+  if (made != nullptr) return made;
+  bytes_.push_back(NewBytes(shape.weights() * sizeof(float)));
+  auto* const weights = reinterpret_cast<float*>(bytes_.back().get());
+  WinogradWeights(shape, of.weights.Copy(), weights);
+  return made = weights;
 }
 
 std::shared_ptr<const ByteMatrix> WeightStore::GetBytes(size_t step, const Step& of, const Extent& input,

@@ -17,6 +17,8 @@
 #include "infer/onednn_model.h"
 #include "infer/onnx_writer.h"
 #include "infer/paper_models.h"
+#include "infer/tile_choice.h"
+#include "infer/typical_image.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
@@ -290,6 +292,42 @@ TEST_F(OneDnnTest, WholeNetworksAgree) {
     EXPECT_GE(Worst(files, {.layers = {"", "classifier"}, .precision = Precision::kF32}, 2), 0.99999) << name;
     EXPECT_GE(Worst(files, {.layers = {"", "classifier"}, .precision = Precision::kBf16}, 2), 0.999) << name;
   }
+}
+
+TEST_F(OneDnnTest, WhatLiesLessItsCenterIsRoundedMoreFinely) {
+  if (!HasFastBf16()) GTEST_SKIP() << "this processor has no AMX with bf16, or LIKENESS_CPU forbids it";
+  constexpr size_t kSide = 128;
+  const ModelInput kInput{.width = kSide, .height = kSide, .mean = {128, 128, 128}, .scale = {0.02f, 0.02f, 0.02f}};
+  OnnxWriter net(5);
+  std::string at = net.Input("image", 3, kSide, kSide);
+  for (int i = 0; i < 5; ++i) {
+    const std::string name = "c" + std::to_string(i);
+    at = Conv(net, at, name, {.in = i == 0 ? 3 : i < 4 ? 32 : 128, .out = i < 3 ? 32 : 128, .kernel = 3, .pad = 1});
+    at = net.Node("Relu", {at}, name + ".relu");
+    if (i % 2 == 1)
+      at = net.Node("MaxPool", {at}, name + ".pool", {{"kernel_shape", Pads{2, 2}}, {"strides", Pads{2, 2}}});
+  }
+  at = net.Node("Flatten", {at}, "flat");
+  const auto bytes = std::make_shared<const std::string>(net.Finish({at}));
+  const auto onnx = ReadOnnxFile(AsBytes(*bytes));
+  ASSERT_TRUE(onnx.ok()) << onnx.status();
+  const auto load = [&](bool bf16, bool centered) {
+    Network network = *BuildNetwork(*onnx, std::vector{at}, {3, kSide, kSide});
+    FuseSteps(network);
+    EXPECT_EQ(CenteredValues(network).size(), 4u) << "all but the last are made and read in tiles";
+    return *MakeOneDnnModel(std::move(network), bytes,
+                            {.bf16 = bf16, .typical = centered ? TypicalImage(kInput) : std::vector<float>()});
+  };
+  const auto truth = load(false, false), plain = load(true, false), centered = load(true, true);
+  std::vector<float> images;
+  for (const uint64_t seed : {2, 3, 4, 5}) {
+    const auto image = TypicalImage(kInput, seed);
+    images.insert(images.end(), image.begin(), image.end());
+  }
+  const size_t size = truth->output_size();
+  std::vector<float> a(4 * size), b(a.size()), c(a.size());
+  ASSERT_TRUE(truth->Run(images, 4, a).ok() && plain->Run(images, 4, b).ok() && centered->Run(images, 4, c).ok());
+  EXPECT_LT(1 - Cosine(a, c), 0.7 * (1 - Cosine(a, b)));
 }
 
 TEST_F(OneDnnTest, SeveralLayersComeFromOnePass) {

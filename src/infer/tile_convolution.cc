@@ -102,24 +102,26 @@ void TileWeights(const TileConvolutionShape& s, std::span<const float> weights, 
 }
 
 void TileConvolutionPlain(const TileConvolutionShape& s, const void* from, std::span<const float> weights,
-                          const float* bias, void* to) {
+                          const TileValues& values, void* to) {
   const size_t taps = s.kernel_height * s.kernel_width, side = s.pool ? 2 : 1;
   const size_t height = s.out_height / side, width = s.out_width / side;
   const auto input = [&](size_t at) {
     return s.patches() ? static_cast<const float*>(from)[at] : Widened(static_cast<const uint16_t*>(from)[at]);
   };
   const auto value = [&](size_t image, size_t y, size_t x, size_t o) {
-    float sum = bias == nullptr ? 0 : bias[o];
+    float sum = values.bias == nullptr ? 0 : values.bias[o];
     for (size_t tap = 0; tap < taps; ++tap) {
       const size_t row = y * s.stride_height + tap / s.kernel_width - s.top;
       const size_t column = x * s.stride_width + tap % s.kernel_width - s.left;
-      if (row >= s.height || column >= s.width) continue;  // below zero wraps around
+      const bool inside = row < s.height && column < s.width;  // below zero wraps around
+      if (!inside && (values.around == nullptr || s.patches())) continue;
       for (size_t c = 0; c < s.channels; ++c) {
-        sum += input(((image * s.height + row) * s.width + column) * s.channels + c) *
-               weights[(o * s.channels + c) * taps + tap];
+        const size_t at = ((image * s.height + row) * s.width + column) * s.channels + c;
+        sum += (inside ? input(at) : Widened(values.around[c])) * weights[(o * s.channels + c) * taps + tap];
       }
     }
-    return s.activation(sum);
+    if (s.activation.kind == Activation::Kind::kNone) return sum;
+    return std::max(sum, values.least == nullptr ? 0 : values.least[o]);
   };
   for (size_t at = 0; at < s.images * height * width * s.outputs; ++at) {
     const size_t o = at % s.outputs, x = at / s.outputs % width, y = at / s.outputs / width % height;
@@ -139,9 +141,9 @@ void TileConvolutionPlain(const TileConvolutionShape& s, const void* from, std::
 #if defined(__x86_64__)
 namespace {
 
-// Rows `first`.. of the padded image, in planes.
-LIKENESS_TILES void CopyRows(const TileConvolutionShape& s, const uint16_t* image, size_t first, size_t lines,
-                             std::byte* planes) {
+// Rows `first`.. of the padded image, in planes. `around`: what the padding holds; null: zeros.
+LIKENESS_TILES void CopyRows(const TileConvolutionShape& s, const uint16_t* image, const uint16_t* around, size_t first,
+                             size_t lines, std::byte* planes) {
   const size_t row = s.row(), plane = lines * row * kLine;
   for (size_t r = 0; r < lines; ++r) {
     const size_t y = first + r - s.top;  // below zero wraps around
@@ -149,7 +151,9 @@ LIKENESS_TILES void CopyRows(const TileConvolutionShape& s, const uint16_t* imag
       const size_t x = i - s.left;
       std::byte* to = planes + (r * row + i) * kLine;
       if (y >= s.height || x >= s.width) {
-        for (size_t c = 0; c < s.channels; c += kChannels, to += plane) _mm512_store_si512(to, _mm512_setzero_si512());
+        for (size_t c = 0; c < s.channels; c += kChannels, to += plane) {
+          _mm512_store_si512(to, around == nullptr ? _mm512_setzero_si512() : _mm512_loadu_si512(around + c));
+        }
         continue;
       }
       const uint16_t* from = image + (y * s.width + x) * s.channels;
@@ -230,13 +234,13 @@ struct Pending {
   const float* sums = nullptr;  // [2, 2, 16, 16]
   std::byte* to[2] = {};        // of the first pixel of each tile; pooled: the first alone
   size_t row = 0, rows = 0;     // done, and all
-  const float* bias = nullptr;
+  const float *bias = nullptr, *least = nullptr;
 };
 
 class Band {
  public:
-  Band(const TileConvolutionShape& s, const uint16_t* weights, const float* bias, const void* to)
-      : s_(s), weights_(weights), bias_(bias), relu_(s.activation.kind == Activation::Kind::kRelu) {
+  Band(const TileConvolutionShape& s, const uint16_t* weights, const TileValues& values, const void* to)
+      : s_(s), weights_(weights), values_(values), relu_(s.activation.kind == Activation::Kind::kRelu) {
     const size_t bytes = s.out_height * s.out_width * s.outputs * sizeof(uint16_t) / (s.pool ? 4 : 1);
     stream_ = bytes >= kStreamBytes && reinterpret_cast<uintptr_t>(to) % kLine == 0;
     pixel_ = s.outputs * (s.bf16 ? 2 : 4);
@@ -266,7 +270,10 @@ class Band {
       std::byte* const first = to + output * (s_.bf16 ? 2 : 4);
       for (size_t p = 0; p < pairs; ++p) {
         const std::byte* from[2];
-        Pending now{.sums = sums_[turn_], .rows = s_.pool ? tile / 2 : tile, .bias = bias_ ? bias_ + output : nullptr};
+        Pending now{.sums = sums_[turn_],
+                    .rows = s_.pool ? tile / 2 : tile,
+                    .bias = values_.bias ? values_.bias + output : nullptr,
+                    .least = values_.least ? values_.least + output : nullptr};
         for (const size_t i : {0, 1}) {
           const size_t t = s_.pool ? p : std::min(2 * p + i, tiles - 1);
           const size_t x = std::min(t % across * tile, s_.out_width - tile);
@@ -322,12 +329,15 @@ class Band {
   }
 
   LIKENESS_TILES inline void Put(__m512 low, __m512 high, std::byte* to) const {
-    const __m512 zero = _mm512_setzero_ps();
     if (pending_.bias != nullptr) {
       low = _mm512_add_ps(low, _mm512_loadu_ps(pending_.bias));
       high = _mm512_add_ps(high, _mm512_loadu_ps(pending_.bias + 16));
     }
-    if (relu_) low = _mm512_max_ps(low, zero), high = _mm512_max_ps(high, zero);
+    if (relu_) {
+      const bool zero = pending_.least == nullptr;
+      low = _mm512_max_ps(low, zero ? _mm512_setzero_ps() : _mm512_loadu_ps(pending_.least));
+      high = _mm512_max_ps(high, zero ? _mm512_setzero_ps() : _mm512_loadu_ps(pending_.least + 16));
+    }
     if (s_.bf16) {
       const __m512bh narrow = _mm512_cvtne2ps_pbh(high, low);
       __m512i bits;
@@ -359,7 +369,7 @@ class Band {
 
   const TileConvolutionShape& s_;
   const uint16_t* const weights_;
-  const float* const bias_;
+  const TileValues values_;
   const bool relu_;
   bool stream_;                                          // past the caches
   size_t pixel_;                                         // bytes of the output
@@ -391,20 +401,20 @@ Piece PieceOf(const TileConvolutionShape& s, size_t thread) {
 }
 
 LIKENESS_TILES void ConvolvePiece(const TileConvolutionShape& s, const Piece& piece, const void* from,
-                                  const uint16_t* weights, const float* bias, std::byte* scratch, void* to) {
+                                  const uint16_t* weights, const TileValues& values, std::byte* scratch, void* to) {
   const size_t side = s.pool ? 2 : 1, line = s.width * s.channels * (s.patches() ? 4 : 2);
   const size_t out_row = s.out_width / side * s.outputs * (s.bf16 ? 2 : 4), image_bytes = s.height * line;
   const auto* const images = static_cast<const std::byte*>(from);
   TileShapes shapes;
   for (const size_t i : {0, 1, 2, 3, 4, 5}) shapes.rows[i] = static_cast<uint8_t>(s.tile());
   TakeTiles(shapes);
-  Band band(s, weights, bias, to);
+  Band band(s, weights, values, to);
   for (size_t image = piece.images.first; image < piece.images.last; ++image) {
     const std::byte* const at = images + image * image_bytes;
     for (size_t top = piece.rows.first; top < piece.rows.last; top += s.band()) {
       const size_t rows = std::min(s.band(), piece.rows.last - top), first = top * s.stride_height;
       s.patches() ? CopyPatches(s, reinterpret_cast<const float*>(at), first, rows, scratch)
-                  : CopyRows(s, reinterpret_cast<const uint16_t*>(at), first,
+                  : CopyRows(s, reinterpret_cast<const uint16_t*>(at), values.around, first,
                              (rows - 1) * s.stride_height + s.kernel_height, scratch);
       Stored();
       const size_t done = std::min((first + rows * s.stride_height) * line, image_bytes);
@@ -421,14 +431,14 @@ LIKENESS_TILES void ConvolvePiece(const TileConvolutionShape& s, const Piece& pi
 
 }  // namespace
 
-void TileConvolution(const TileConvolutionShape& s, const void* from, const uint16_t* weights, const float* bias,
+void TileConvolution(const TileConvolutionShape& s, const void* from, const uint16_t* weights, const TileValues& values,
                      std::byte* scratch, void* to) {
   ShareWork(s.threads, [&](size_t thread) {
-    ConvolvePiece(s, PieceOf(s, thread), from, weights, bias, scratch + thread * s.thread_scratch(), to);
+    ConvolvePiece(s, PieceOf(s, thread), from, weights, values, scratch + thread * s.thread_scratch(), to);
   });
 }
 #else
-void TileConvolution(const TileConvolutionShape&, const void*, const uint16_t*, const float*, std::byte*, void*) {}
+void TileConvolution(const TileConvolutionShape&, const void*, const uint16_t*, const TileValues&, std::byte*, void*) {}
 #endif
 
 }  // namespace likeness

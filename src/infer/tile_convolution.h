@@ -39,19 +39,25 @@ struct TileConvolutionShape {
   size_t row() const { return (out_width - 1) * stride_width + kernel_width; }
 };
 
+// What is there for each channel. Zeros where null.
+struct TileValues {
+  const float* bias = nullptr;       // [outputs]
+  const float* least = nullptr;      // [outputs]: what kRelu gives at least
+  const uint16_t* around = nullptr;  // bf16[channels]: what the padding holds. Zeros where it is patches()
+};
+
 bool TileConvolutionCan(const Activation& activation);
 
 // Weights [outputs, channels, kernel_height, kernel_width] as bf16 in the order in which tiles want them.
 void TileWeights(const TileConvolutionShape& shape, std::span<const float> weights, uint16_t* to);
 
-// `from` bf16[images, height, width, channels], or f32 where it is patches(), `bias` f32[outputs] or null, `to`
-// [images, out_height, out_width, outputs], or half as high and wide when pooled; `weights` of TileWeights, `scratch`
-// aligned to
-// 64. The first needs AMX with bf16; the second is its slow twin, equal but for the order of sums, and takes the
-// weights as they are (in bf16, unless it is patches()).
-void TileConvolution(const TileConvolutionShape& shape, const void* from, const uint16_t* weights, const float* bias,
-                     std::byte* scratch, void* to);
+// `from` bf16[images, height, width, channels], or f32 where it is patches(), `to` [images, out_height, out_width,
+// outputs], or half as high and wide when pooled; `weights` of TileWeights, `scratch` aligned to 64. The first needs
+// AMX with bf16; the second is its slow twin, equal but for the order of sums, and takes the weights as they are (in
+// bf16, unless it is patches()).
+void TileConvolution(const TileConvolutionShape& shape, const void* from, const uint16_t* weights,
+                     const TileValues& values, std::byte* scratch, void* to);
 void TileConvolutionPlain(const TileConvolutionShape& shape, const void* from, std::span<const float> weights,
-                          const float* bias, void* to);
+                          const TileValues& values, void* to);
 
 }  // namespace likeness

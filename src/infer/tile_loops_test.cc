@@ -73,15 +73,20 @@ TEST(TileConvolution, EqualsItsSlowTwin) {
     std::vector<uint16_t> tiles(s.tile_weights());
     TileWeights(s, weights, tiles.data());
     const Bytes scratch = NewBytes(s.scratch());
-    const float* const added = round % 4 == 0 ? nullptr : bias.data();
-    TileConvolution(s, from, tiles.data(), added, scratch.get(), fast.data());
-    TileConvolutionPlain(s, from, weights, added, slow.data());
+    const auto around = Narrow(random, s.channels);
+    std::vector<float> least(s.outputs);
+    for (float& value : least) value = static_cast<float>(random.Normal());
+    const TileValues values{.bias = round % 4 == 0 ? nullptr : bias.data(),
+                            .least = round % 3 == 1 ? least.data() : nullptr,
+                            .around = round % 3 == 2 && !s.patches() ? around.data() : nullptr};
+    TileConvolution(s, from, tiles.data(), values, scratch.get(), fast.data());
+    TileConvolutionPlain(s, from, weights, values, slow.data());
     for (const size_t threads : {2, 3}) {
       TileConvolutionShape several = s;
       several.threads = threads;
       const Bytes more = NewBytes(several.scratch());
       std::vector<float> shared(size);
-      TileConvolution(several, from, tiles.data(), added, more.get(), shared.data());
+      TileConvolution(several, from, tiles.data(), values, more.get(), shared.data());
       ASSERT_EQ(std::memcmp(shared.data(), fast.data(), size * sizeof(float)), 0)
           << "round " << round << " with " << threads << " threads";
     }
