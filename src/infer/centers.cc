@@ -1,4 +1,8 @@
 // What a network makes of a typical image, and what follows from it for the rounding of values and weights.
+//
+// Not every value that may be centered is: tiles multiply zeros faster than other numbers, and what a kRelu leaves has
+// many of them. So it is the first layers' values, whose errors grow the longest, and those that were pooled, which
+// have few zeros.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -16,7 +20,7 @@ using Desc = dnnl::memory::desc;
 using Tag = dnnl::memory::format_tag;
 using Type = dnnl::memory::data_type;
 
-constexpr float kCenter = 1.4f;       // times the mean: about the mean of what is not zero
+constexpr double kCenter = 0.85;      // times the mean of what is not zero
 constexpr size_t kMostDepth = 1152;   // of weights that are rounded by moments: more takes long, and gains little
 constexpr size_t kSamples = 4096;     // patches that moments are taken of
 constexpr float kOwn = 0.01f;         // of the mean moment: what each input does by itself
@@ -29,10 +33,18 @@ uint16_t Narrowed(float value) {
   return static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-Center CenterOf(const float* means, size_t channels) {
+// `image` is channels last, and nothing of it is below zero.
+Center CenterOf(const void* image, const ImageLayout& layout) {
+  std::vector<double> sums(layout.channels), counts(layout.channels);
+  for (size_t i = 0; i < layout.area * layout.channels; ++i) {
+    const float value =
+        layout.bf16 ? Widened(static_cast<const uint16_t*>(image)[i]) : static_cast<const float*>(image)[i];
+    sums[i % layout.channels] += static_cast<double>(value);
+    counts[i % layout.channels] += value > 0 ? 1 : 0;
+  }
   Center center;
-  for (size_t c = 0; c < channels; ++c) {
-    const float mean = kCenter * means[c];
+  for (size_t c = 0; c < layout.channels; ++c) {
+    const auto mean = static_cast<float>(kCenter * sums[c] / std::max(counts[c], 1.0));
     const auto bits = static_cast<uint16_t>(std::bit_cast<uint32_t>(std::isfinite(mean) ? mean : 0) >> 16);
     center.of.push_back(Widened(bits));
     center.below.push_back(-center.of.back());
@@ -122,17 +134,19 @@ Centers CentersOf(const Network& network, const dnnl::engine& engine, const std:
   Centers centers;
   for (size_t i = 0; i < sample.outputs.size(); ++i) {
     const int value = sample.outputs[i];
-    Center& center = centers[value];
-    center = CenterOf(plan.Output(*state, i), static_cast<size_t>(network.values[static_cast<size_t>(value)].channels));
     const auto [image, layout] = plan.Source(*state, i);
-    const auto reader = std::ranges::find_if(network.steps, [&](const Step& step) { return step.inputs[0] == value; });
-    const auto shape = *TilesOf(network, static_cast<size_t>(reader - network.steps.begin()));
+    const auto reads = std::ranges::find_if(network.steps, [&](const Step& step) { return step.inputs[0] == value; });
+    const auto makes = std::ranges::find(network.steps, value, &Step::output);
+    const auto shape = *TilesOf(network, static_cast<size_t>(reads - network.steps.begin()));
     const size_t depth = shape.depth();
-    if (depth > kMostDepth || layout.block != layout.channels) continue;
+    const bool thin = depth <= kMostDepth;
+    if (layout.block != layout.channels || (!thin && makes->kind != Step::Kind::kMaxPool)) continue;
+    Center& center = centers[value] = CenterOf(image, layout);
+    if (!thin) continue;
     auto patches = SamplePatches(shape, center, image, layout.bf16);
     auto moments = Moments(patches, depth, engine);
     Loosen(moments, depth, shape.kernel_height * shape.kernel_width);
-    center.weights = RoundedByMoments(reader->weights.Copy(), shape.outputs, std::move(moments));
+    center.weights = RoundedByMoments(reads->weights.Copy(), shape.outputs, std::move(moments));
   }
   return centers;
 }
