@@ -27,6 +27,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/free_memory.h"
 #include "bench/data.h"
 #include "bench/flags.h"
 #include "bench/pictures.h"
@@ -222,6 +223,7 @@ int Run(int argc, char** argv) {
   BenchReport report("features");
   const ScratchHome scratch("features");
   const auto home = OpenHome(scratch.path(), flags.threads);
+  LimitHeaps(flags.threads);  // as the command `worker` does
   const auto extractors = CurrentExtractors(*home);
   if (!extractors.ok()) BenchFail(MessageOf(extractors.status()));
   MeasureRates(*extractors, flags, report);

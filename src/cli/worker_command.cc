@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/clock.h"
+#include "base/free_memory.h"
 #include "cli/command.h"
 #include "cli/progress_bar.h"
 #include "cli/work_json.h"
@@ -35,6 +36,7 @@ class ProgressLines {
 
 absl::StatusOr<CommandOutput> RunWorkerCommand(const CommonFlags& common, const WorkerFlags& flags) {
   LIKENESS_ASSIGN_OR_RETURN(const auto home, Home::Open(common.home, /*create=*/false));
+  LimitHeaps(home->config().threads);
   if (!flags.models.empty()) home->mutable_config().models = flags.models;
   LIKENESS_ASSIGN_OR_RETURN(const Extractors extractors, CurrentExtractors(*home));
   WorkerOptions options;
