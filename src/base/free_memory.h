@@ -11,7 +11,8 @@ namespace likeness {
 void ReleaseFreeMemory();
 
 // For the start of a process whose threads come and go, as a worker's do: at most so many heaps for all of them. Else
-// there may be eight for each processor, a new thread takes any, and each keeps what its busiest thread needed.
+// there may be eight for each processor, a new thread takes any, and each keeps what its busiest thread needed. Heaps
+// that are there already stay. Any thread; does nothing where the C library is not glibc.
 void LimitHeaps(size_t most);
 
 }  // namespace likeness

@@ -1,4 +1,5 @@
-// Which steps of a network our own convolution in tiles takes, and what it may do with what lies between them.
+// Which steps of a network our own convolution in tiles takes, and what it may do with what lies between them. All
+// functions: any thread.
 #pragma once
 
 #include <cstddef>

@@ -10,6 +10,7 @@
 namespace likeness {
 
 // f32[3, height, width], as the network takes it; the same on every machine. Another seed is another such image.
+// Any thread; takes milliseconds.
 std::vector<float> TypicalImage(const ModelInput& input, uint64_t seed = 1);
 
 }  // namespace likeness

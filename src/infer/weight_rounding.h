@@ -1,5 +1,6 @@
 // Weights of convolutions as bf16, so that what rounding does to their sums is small. Each weight is rounded with what
-// the errors of others have left to it.
+// the errors of others have left to it. All functions: any thread, no errors; what comes out are f32 that bf16 holds
+// exactly, in the order of `weights`.
 #pragma once
 
 #include <cstddef>
