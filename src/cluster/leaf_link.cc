@@ -79,10 +79,11 @@ void LeafLink::Begin(std::shared_ptr<grpc::ClientContext> context) {
   under_way_.emplace(context.get(), std::move(context));
 }
 
-// The last that a callback does with the link: when it returns, there may be none.
-void LeafLink::End(const grpc::ClientContext& context) {
+// The last that a callback does: when it returns, there may be no link. The callback lets go of its context before: a
+// context holds the channel, and the library's thread, were it to end the last channel, would wait for itself.
+void LeafLink::End(const grpc::ClientContext* context) {
   const std::lock_guard lock(mutex_);
-  under_way_.erase(&context);
+  under_way_.erase(context);
   ended_.notify_all();
 }
 
@@ -102,10 +103,12 @@ void LeafLink::Probe(const std::string& release) {
   question->context.set_deadline(std::chrono::system_clock::now() + kProbeTime);
   question->request.set_release(release);
   stub_->async()->Describe(&question->context, &question->request, &question->reply,
-                           [this, question](const grpc::Status& status) {
+                           [this, question](const grpc::Status& status) mutable {
                              Answered(FromGrpc(status), 0, false);
                              Described(status.ok() ? Read(question->reply) : nullptr);
-                             End(question->context);
+                             const auto* const context = &question->context;
+                             question.reset();
+                             End(context);
                            });
 }
 
@@ -155,11 +158,14 @@ void LeafLink::Search(std::shared_ptr<Call> call, std::function<void()> done) {
   }
   auto* const raw = call.get();
   stub_->async()->Search(&raw->context, &raw->request, &raw->reply,
-                         [this, call = std::move(call), done = std::move(done)](const grpc::Status& status) {
+                         [this, call = std::move(call), done = std::move(done)](const grpc::Status& status) mutable {
                            call->status = FromGrpc(status);
                            Answered(call->status, 1000 * Seconds(steady_clock::now() - call->began), true);
                            done();
-                           End(call->context);
+                           const auto* const context = &call->context;
+                           done = nullptr;
+                           call.reset();
+                           End(context);
                          });
 }
 

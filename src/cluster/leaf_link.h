@@ -94,7 +94,7 @@ class LeafLink {
   void Described(std::shared_ptr<const LeafDescription> said);  // null: it did not answer
   void Learn(double milliseconds, Time now);                    // with mutex_ held
   void Begin(std::shared_ptr<grpc::ClientContext> context);
-  void End(const grpc::ClientContext& context);
+  void End(const grpc::ClientContext* context);
   double Percentile95Locked(double unknown) const;
 
   const std::string address_;
