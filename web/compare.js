@@ -7,11 +7,11 @@
 import {thumbnailAddress} from './api.js';
 import {el, icon} from './dom.js';
 import {count, percent, plural} from './format.js';
+import {outline} from './outline.js';
 import {load, unload} from './picture.js';
 
 const kWays = [['sides', 'Side by side'], ['slider', 'Slider'], ['blink', 'Blink'], ['difference', 'Difference']];
 const kBlink = 700;  // ms
-const kSvg = 'http://www.w3.org/2000/svg';
 const kWhole = 0.97;  // a share from here on is all of it: borders of a pixel or two count for nothing
 
 export const kVerdicts = {same: 'Same photograph', similar: 'Similar'};
@@ -52,20 +52,6 @@ export function boxOf([a, b, left, c, d, top], first, second) {
   }
   const [x0, y0] = [Math.min(...xs), Math.min(...ys)];
   return {left: x0, top: y0, width: Math.max(...xs) - x0, height: Math.max(...ys) - y0};
-}
-
-function outline(points, {width, height}) {
-  const svg = document.createElementNS(kSvg, 'svg');
-  svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
-  svg.setAttribute('class', 'outline');
-  svg.setAttribute('aria-hidden', 'true');
-  for (const kind of ['halo', 'stroke']) {
-    const polygon = document.createElementNS(kSvg, 'polygon');
-    polygon.setAttribute('points', points.map((point) => point.join(',')).join(' '));
-    polygon.setAttribute('class', kind);
-    svg.append(polygon);
-  }
-  return svg;
 }
 
 export class Compare {

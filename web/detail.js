@@ -8,6 +8,7 @@ import {el, foreignLink, icon} from './dom.js';
 import {duplicatesOf} from './duplicates.js';
 import {bytes, caption, count, percent, score} from './format.js';
 import {showError} from './notice.js';
+import {partOf} from './outline.js';
 import {load, unload} from './picture.js';
 import {scoreBar} from './tile.js';
 
@@ -72,7 +73,7 @@ export class Detail {
 
     const e = hit?.evidence;
     body.replaceChildren(
-      el('div', {class: 'picture'}, this.img),
+      el('div', {class: 'picture'}, el('span', {class: 'framed'}, this.img, partOf(e))),
       el('div', {class: 'text'},
         el('h2', {id: 'detail-title'}, caption(found)),
         el('p', {class: 'actions'}, el('button', {type: 'button', class: 'primary', autofocus: true, onclick: () => this.onsearch(found.signature)}, 'Search like this')),
@@ -81,6 +82,7 @@ export class Detail {
           ['Cosine', e.code_bits && score(e.cosine)],
           ['Probably relevant', e.probability !== undefined && percent(e.probability)],
           ['Goes with the others', e.conformity !== undefined && percent(e.conformity)],
+          ['Keypoints that agree', e.tokens && `${count(e.tokens.verified)} of ${count(e.tokens.pairs)}`],
           ['Signals', e.signals && Object.entries(e.signals).filter(([, s]) => s.weight !== 0)
             .map(([name, s]) => `${name} ${score(s.value)} × ${score(s.weight)}`).join(', ')],
           ['Copies', hit.duplicates?.length > 0 && el('span', {}, ...hit.duplicates.map((d) =>

@@ -4,6 +4,7 @@ import {thumbnailAddress} from './api.js';
 import {paletteStrip} from './color.js';
 import {el, icon} from './dom.js';
 import {caption, percent, score} from './format.js';
+import {partOf} from './outline.js';
 import {load, thumbnailSize, unload} from './picture.js';
 
 // A score as a bar and a number. Scores below zero show an empty bar.
@@ -12,6 +13,9 @@ export function scoreBar(value) {
   fill.style.width = `${Math.max(0, Math.min(1, value)) * 100}%`;
   return el('span', {class: 'score'}, el('span', {class: 'track', 'aria-hidden': 'true'}, fill), el('b', {}, score(value)));
 }
+
+// Keypoints that query and hit have in common; the full sentence is in the title.
+const keypoints = (e) => e.tokens && el('span', {title: `${e.tokens.verified} keypoints lie as in the picture asked with`}, `${e.tokens.verified} points`);
 
 const copyWords = (n) => (n === 1 ? 'and 1 copy' : `and ${n} copies`);
 
@@ -28,13 +32,13 @@ function words(item) {
   const copies = item.duplicates?.length ?? 0;
   return el('span', {class: 'under'}, scoreBar(item.score), el('span', {class: 'why-line', title: `${e.feature}: ${e.hamming_bits} of ${e.code_bits} bits differ, cosine ${score(e.cosine)}`},
     e.probability === undefined ? el('span', {}, `${e.hamming_bits}/${e.code_bits} bits`) : el('span', {}, `${percent(e.probability)} sure`),
-    el('span', {}, `cos ${score(e.cosine)}`), copies > 0 && el('span', {class: 'copies'}, copyWords(copies))), el('span', {class: 'line'}, caption(item)));
+    keypoints(e), el('span', {}, `cos ${score(e.cosine)}`), copies > 0 && el('span', {class: 'copies'}, copyWords(copies))), el('span', {class: 'line'}, caption(item)));
 }
 
 // `place` is {index, total, href}. The element has show() to load its picture, gone() to stop, move(box) to place it.
 export function makeTile(item, place) {
   const img = el('img', {alt: '', decoding: 'async', draggable: 'false'});
-  const frame = el('span', {class: 'frame'}, img);
+  const frame = el('span', {class: 'frame'}, img, partOf(item.evidence));
   const said = item.evidence ? `, score ${score(item.score)}` : '';
   const link = el('a', {class: 'tile-link', href: place.href, draggable: 'false', tabindex: '-1', 'aria-keyshortcuts': 'i',
                         'aria-label': `Search like: ${caption(item)}${said}`}, frame, words(item));

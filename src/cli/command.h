@@ -45,6 +45,7 @@ void AddCostCommand(Program& program);
 void AddDuplicatesCommand(Program& program);
 void AddEvalCommand(Program& program);
 void AddEvalDuplicates(Program& program, CLI::App* eval);
+void AddEvalParts(Program& program, CLI::App* eval);
 void AddFeaturesCommand(Program& program);
 void AddFingerprintCommand(Program& program);
 void AddIndexCommand(Program& program);

@@ -135,6 +135,7 @@ void AddEvalCommand(Program& program) {
   eval->require_subcommand(1);
   AddColor(program, eval);
   AddEvalDuplicates(program, eval);
+  AddEvalParts(program, eval);
   AddEvalFloor(program, eval);
   auto flags = std::make_shared<RelevanceFlags>();
   CLI::App* command = program.Add(

@@ -112,6 +112,7 @@ absl::StatusOr<std::vector<RankedPair>> CollectPairs(SearchService& service, con
   queries.resize(std::min(queries.size(), flags.queries));
   // Every signal is computed, and none but the look decides who is a candidate.
   SignalWeights probe;
+  probe[Signal::kTokens] = 0;
   for (const Signal signal : flags.options.signals) probe[signal] = std::max(probe[signal], 1e-9f);
   std::vector<RankedPair> pairs;
   ProgressBar bar;
@@ -147,7 +148,9 @@ absl::StatusOr<CommandOutput> RunTrainRanker(const CommonFlags& common, const Ra
                                                                         : ReadLabelledLines(flags.labels, flags.field));
   LIKENESS_ASSIGN_OR_RETURN(const auto service, SearchService::Open(*home, home->config().threads));
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<RankedPair> pairs, CollectPairs(*service, set, flags));
-  LIKENESS_ASSIGN_OR_RETURN(const RankerReport report, TrainRanker(pairs, flags.options));
+  LIKENESS_ASSIGN_OR_RETURN(RankerReport report, TrainRanker(pairs, flags.options));
+  // Labels say what is alike, not what is a part of what.
+  report.weights[Signal::kTokens] = SignalWeights()[Signal::kTokens];
   const fs::path out = flags.out.empty() ? common.home / "ranking" / "weights.json" : fs::path(flags.out);
   std::error_code error;
   fs::create_directories(out.parent_path(), error);

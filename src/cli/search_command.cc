@@ -17,7 +17,7 @@ struct SearchFlags {
   std::string color;
   double color_weight = 0.5;
   PinFilter filter;
-  bool all = false, copies = false;
+  bool all = false, copies = false, no_tokens = false;
   std::optional<double> conformity;
 };
 
@@ -34,6 +34,10 @@ std::string Text(const SearchAnswer& answer) {
     }
     if (evidence.plain) {
       std::snprintf(line, sizeof(line), "color %.2f  ", static_cast<double>(evidence.plain->match));
+      text += line;
+    }
+    if (evidence.tokens) {
+      std::snprintf(line, sizeof(line), "%3u keypoints  ", evidence.tokens->verified);
       text += line;
     }
     if (evidence.probability) {
@@ -62,6 +66,7 @@ absl::StatusOr<CommandOutput> RunSearch(const CommonFlags& common, const SearchF
   request.k = flags.k;
   request.filter = flags.filter;
   if (flags.all) request.ranking.floor = false;
+  request.tokens = !flags.no_tokens;
   request.ranking.collapse = !flags.copies;
   request.ranking.conformity = flags.conformity;
   if (!flags.region.empty()) {
@@ -112,6 +117,7 @@ void AddSearchCommand(Program& program) {
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
   command->add_flag("--all", flags->all, "Also hits that are hardly relevant, which are left out otherwise");
+  command->add_flag("--no-tokens", flags->no_tokens, "By the look alone, not also by keypoints that lie alike");
   command->add_flag("--copies", flags->copies, "Near-duplicates each as a hit of its own");
   command
       ->add_option("--conformity", flags->conformity,

@@ -66,7 +66,7 @@ TEST_F(ClusterTest, FourLeavesAnswerAsOneProcessDoesToTheBit) {
   const auto remote = RemoteSearcher::Start(OptionsFor({&a, &b, &c, &d}));
   LocalSearcher local(2);
   const AllowedDocs known = collection_.MakeFilter(*snapshot);
-  size_t hits = 0;
+  size_t hits = 0, verified = 0;
   for (int i = 0; i < 200; ++i) {
     const VisualQuery query = collection_.MakeQuery();
     // In turn: none, one that the leaves know already, and new ones.
@@ -77,8 +77,10 @@ TEST_F(ClusterTest, FourLeavesAnswerAsOneProcessDoesToTheBit) {
     ASSERT_EQ(BytesOf(*got), BytesOf(*expected)) << i;
     ASSERT_THAT(got->gaps, IsEmpty());
     hits += got->hits.size();
+    verified += std::ranges::count_if(got->hits, [](const Hit& hit) { return hit.evidence.tokens.has_value(); });
   }
   EXPECT_GT(hits, 1000u);
+  EXPECT_GT(verified, 5u) << "some are found by their keypoints";
 }
 
 TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
@@ -95,8 +97,8 @@ TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
     ToMessage(*read, again);
     EXPECT_EQ(again.SerializeAsString(), message.SerializeAsString());
     // Where this does not compile, wire.cc does not know all members yet.
-    const auto& [feature, code, wish, weights, color, words, topic, k, refine_least, refine_factor, collection, effort,
-                 traits, background_below, deadline] = *read;
+    const auto& [feature, code, wish, weights, color, words, topic, local, token_candidates, k, refine_least,
+                 refine_factor, collection, effort, traits, background_below, deadline] = *read;
     EXPECT_EQ(feature, query.feature);
     EXPECT_EQ(code.code, query.code.code);
     EXPECT_EQ(code.vector, query.code.vector);
@@ -106,6 +108,12 @@ TEST_F(ClusterTest, AQuestionComesBackFromItsMessageWithEveryMember) {
     EXPECT_EQ(color.has_value(), query.color.has_value());
     EXPECT_EQ(words, query.words);
     EXPECT_EQ(topic, query.topic);
+    ASSERT_EQ(local.has_value(), query.local.has_value());
+    if (local) {
+      EXPECT_EQ(std::tuple(local->feature, local->rows, local->width, local->height),
+                std::tuple(query.local->feature, query.local->rows, query.local->width, query.local->height));
+    }
+    EXPECT_EQ(token_candidates, query.token_candidates);
     EXPECT_EQ(std::tuple(k, refine_least, refine_factor, collection, effort, background_below),
               std::tuple(query.k, query.refine_least, query.refine_factor, query.collection, query.effort,
                          query.background_below));

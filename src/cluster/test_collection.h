@@ -7,12 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "base/file.h"
 #include "base/random.h"
 #include "cluster/leaf_index.h"
 #include "cluster/leaf_server.h"
 #include "cluster/remote_searcher.h"
 #include "index/segment_writer.h"
 #include "index/snapshot.h"
+#include "index/token_test_data.h"
 #include "kernel/half.h"
 #include "object/memory_store.h"
 #include "pipeline/materialise.h"
@@ -20,6 +22,7 @@
 #include "rank/leaf.h"
 #include "store/object_keys.h"
 #include "store/release.h"
+#include "support/scratch_folder.h"
 
 namespace likeness {
 
@@ -53,12 +56,14 @@ class TestCollection {
     Release release;
     release.name = name;
     release.created = "2026-11-22T00:00:00Z";
-    release.features = {{kTestColor, ""}, {kTestDeep, name}};  // so that each release has files of its own
+    release.features = {{kTestColor, ""}, {kTestDeep, name}, {kTokenTestFeature, ""}};  // each has files of its own
     for (size_t i = 0; i < shards; ++i) {
       const ShardId id{*Epoch::Parse("2026-11-22"), static_cast<uint32_t>(i)};
       const size_t count = 1 + random_.Below(most);
       release.shards.push_back({id, count});
-      LIKENESS_CHECK(store_.Put(SegmentKey(GenerationOf(release.features), id), MakeSegment(count)).ok());
+      const std::string generation = GenerationOf(release.features);
+      LIKENESS_CHECK(store_.Put(SegmentKey(generation, id), MakeSegment(count)).ok());
+      LIKENESS_CHECK(store_.Put(TokensKey(generation, id), MakeTokens(count)).ok());
     }
     LIKENESS_CHECK(WriteRelease(store_, release).ok());
     Switch(name);
@@ -74,14 +79,18 @@ class TestCollection {
 
   std::shared_ptr<const Snapshot> Open(const std::string& name) {
     const Release release = *ReadRelease(store_, name);
+    const std::string generation = GenerationOf(release.features);
     std::vector<std::shared_ptr<const Segment>> segments;
+    std::vector<std::shared_ptr<const TokenIndex>> tokens;
     for (const Release::Shard& shard : release.shards) {
-      segments.push_back(*OpenSegment(store_, GenerationOf(release.features), shard.id));
+      segments.push_back(*OpenSegment(store_, generation, shard.id));
+      tokens.push_back(*OpenTokens(store_, generation, shard.id, *segments.back(), token_cache_));
     }
-    return std::make_shared<const Snapshot>(name, std::move(segments));
+    return std::make_shared<const Snapshot>(name, std::move(segments), std::vector<std::shared_ptr<const Segment>>(),
+                                            std::move(tokens));
   }
 
-  // Some with a color, some with a color alone, some with traits and all signals.
+  // Some with a color, some with a color alone, some with traits and all signals, half with keypoints of a document.
   VisualQuery MakeQuery() {
     VisualQuery query;
     query.k = 1 + random_.Below(60);
@@ -97,9 +106,14 @@ class TestCollection {
     if (kind == 1 || kind == 2) query.wish = ColorWishOf(kTestColor, 50, 60, 40, static_cast<float>(random_.Unit()));
     if (kind == 3) {
       query.traits.code = true;
-      query.weights.values = {0.5f, 0.3f, 0.2f, 0.1f, 0.1f, 0.1f, 0};
+      query.weights.values = {0.5f, 0.3f, 0.2f, 0.1f, 0.1f, 0.1f, 0.4f};
       query.color = PlainValue{kTestColor, Palette()};
       query.background_below = random_.Below(uint64_t{1} << 32);
+    }
+    if (random_.Below(2) == 0) {
+      const TokenDocument& asked = documents_[random_.Below(documents_.size())];
+      query.local = LocalValue{kTokenTestFeature, std::string(AsText(PackLocals(asked))), 300, 200};
+      query.token_candidates = 1 + random_.Below(40);
     }
     return query;
   }
@@ -145,8 +159,24 @@ class TestCollection {
     return writer.Seal();
   }
 
+  std::vector<std::byte> MakeTokens(size_t count) {
+    const std::vector<TokenDocument> documents = MakeTokenDocuments(random_, count, 40, 500);
+    for (const TokenDocument& one : documents) {
+      if (one.size() > 20) documents_.push_back(one);
+    }
+    const std::filesystem::path path = scratch_.path() / "tokens";
+    LIKENESS_CHECK(WriteTokens(path, documents).ok());
+    const std::string bytes = *ReadFile(path, 1 << 26);
+    std::filesystem::remove(path);
+    const auto view = AsBytes(bytes);
+    return {view.begin(), view.end()};
+  }
+
+  const ScratchFolder scratch_;
   MemoryStore store_;
   Random random_;
+  std::vector<TokenDocument> documents_ = {{}};  // whose keypoints are asked for
+  const std::shared_ptr<TokenCache> token_cache_ = std::make_shared<TokenCache>(1 << 20);
 };
 
 // A leaf in this process. Follow is called by the test.

@@ -4,12 +4,15 @@
 #include <string>
 
 #include "base/bytes.h"
+#include "types/local_feature.h"
 
 namespace likeness {
 namespace {
 
 constexpr uint64_t kMostWanted = 100'000;      // hits of a query, and factors of that
 constexpr uint64_t kMostRefined = 10'000'000;  // candidates
+constexpr uint64_t kMostVerified = 10'000;     // candidates by visual words
+constexpr uint64_t kMostRows = 8192;           // keypoints of a query
 
 absl::Status Malformed(const std::string& what) {
   return absl::InvalidArgumentError(what + " cannot be read: root and leaf must be of the same version");
@@ -79,6 +82,14 @@ void ToMessage(const VisualQuery& query, v1::Query& message) {
   }
   Write(query.words, *message.mutable_words());
   message.mutable_topic()->Assign(query.topic.begin(), query.topic.end());
+  if (query.local) {
+    v1::LocalValue& local = *message.mutable_local();
+    local.set_feature(KeyText(query.local->feature));
+    local.set_rows(query.local->rows);
+    local.set_width(query.local->width);
+    local.set_height(query.local->height);
+  }
+  message.set_token_candidates(query.token_candidates);
   message.set_k(query.k);
   message.set_refine_least(query.refine_least);
   message.set_refine_factor(query.refine_factor);
@@ -116,6 +127,19 @@ absl::StatusOr<VisualQuery> FromMessage(const v1::Query& message) {
   }
   query.words = ReadWords(message.words());
   query.topic.assign(message.topic().begin(), message.topic().end());
+  if (message.has_local()) {
+    LocalValue& local = query.local.emplace();
+    LIKENESS_RETURN_IF_ERROR(ReadKey(message.local().feature(), local.feature));
+    local.rows = message.local().rows();
+    if (local.rows.size() > kMostRows * kLocalRowSize || local.rows.size() % kLocalRowSize != 0) {
+      return Malformed("a query's keypoints");
+    }
+    local.width = message.local().width();
+    local.height = message.local().height();
+  }
+  query.token_candidates = message.token_candidates();
+  if (query.token_candidates > kMostVerified)
+    return absl::InvalidArgumentError("too many candidates are to be verified");
   if (message.k() == 0 || message.k() > kMostWanted) {
     return absl::InvalidArgumentError("k is " + std::to_string(message.k()) + ": it must be from 1 to " +
                                       std::to_string(kMostWanted));
@@ -160,6 +184,14 @@ void ToMessage(const Hit& hit, v1::Hit& message) {
     message.add_signals(hit.evidence.signals[signal]);
   }
   message.set_has_signals(present);
+  if (const auto& tokens = hit.evidence.tokens) {
+    message.mutable_tokens()->set_pairs(tokens->pairs);
+    message.mutable_tokens()->set_verified(tokens->verified);
+    for (const auto& corner : tokens->region) {
+      message.mutable_tokens()->add_region(corner[0]);
+      message.mutable_tokens()->add_region(corner[1]);
+    }
+  }
   if (const auto& hash = hit.traits.hash) {
     for (const uint64_t word : hash->words) message.mutable_hash()->add_words(word);
     message.mutable_hash()->set_quality(hash->quality);
@@ -190,6 +222,15 @@ absl::StatusOr<Hit> FromMessage(const v1::Hit& message) {
     if ((message.has_signals() >> i & 1) == 0) continue;
     if (next >= message.signals_size()) return Malformed("a hit's signals");
     hit.evidence.signals.Set(static_cast<Signal>(i), message.signals(next++));
+  }
+  if (message.has_tokens()) {
+    TokenEvidence& tokens = hit.evidence.tokens.emplace();
+    tokens.pairs = message.tokens().pairs();
+    tokens.verified = message.tokens().verified();
+    if (message.tokens().region_size() % 2 != 0) return Malformed("a hit's region");
+    for (int i = 0; i + 1 < message.tokens().region_size(); i += 2) {
+      tokens.region.push_back({message.tokens().region(i), message.tokens().region(i + 1)});
+    }
   }
   if (message.has_hash()) {
     HitTraits::Hash& hash = hit.traits.hash.emplace();

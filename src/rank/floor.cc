@@ -119,7 +119,10 @@ double FloorModel::Probability(const FloorInputs& inputs) const {
 void SetProbabilities(const FloorModel& model, const Background& background, std::span<Hit> hits) {
   const auto inputs = FloorInputsOf(hits, background);
   for (size_t i = 0; i < hits.size(); ++i) {
-    if (inputs[i]) hits[i].evidence.probability = static_cast<float>(model.Probability(*inputs[i]));
+    if (!inputs[i]) continue;
+    // Keypoints that lie alike speak for a hit whatever its look as a whole is: a part of it, say. Either is enough.
+    const double unlikely = 1 - static_cast<double>(hits[i].evidence.signals[Signal::kTokens]);
+    hits[i].evidence.probability = static_cast<float>(1 - (1 - model.Probability(*inputs[i])) * unlikely);
   }
 }
 

@@ -75,7 +75,7 @@ class FloorModel {
   Parameters parameters_;
 };
 
-// Gives each hit that has a cosine its probability.
+// Gives each hit that has a cosine its probability: the model's, or more where Signal::kTokens speaks for it.
 void SetProbabilities(const FloorModel& model, const Background& background, std::span<Hit> hits);
 
 }  // namespace likeness

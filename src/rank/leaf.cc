@@ -8,9 +8,12 @@
 #include <utility>
 
 #include "base/bytes.h"
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "kernel/dot.h"
+#include "kernel/hamming.h"
 #include "rank/signals.h"
+#include "rank/token_candidates.h"
 
 namespace likeness {
 namespace {
@@ -21,6 +24,7 @@ struct Refined {
   Distance distance;
   Score score = {};
   SignalValues signals;
+  const TokenEvidence* tokens = nullptr;
 };
 
 // How many candidates a segment of so many documents refines.
@@ -33,6 +37,24 @@ size_t CandidatesOf(const VisualQuery& query, size_t documents) {
       static_cast<double>(all) * static_cast<double>(documents) / static_cast<double>(*query.collection);
   const auto share = static_cast<size_t>(std::ceil(mean + 4 * std::sqrt(mean)));
   return std::max(query.refine_least, std::min(all, std::max(share, 2 * query.k)));
+}
+
+// Documents that visual words find are candidates too, which the codes need not have found.
+void AddByTokens(const std::vector<TokenCandidate>& by_tokens, const DeepColumn& column, std::span<const uint64_t> code,
+                 std::vector<Neighbor>& candidates) {
+  if (by_tokens.empty()) return;
+  std::vector<DocId> known;
+  for (const Neighbor& one : candidates) known.push_back(one.doc);
+  std::ranges::sort(known);
+  for (const TokenCandidate& one : by_tokens) {
+    if (!column.has(one.doc) || std::ranges::binary_search(known, one.doc)) continue;
+    candidates.push_back({Distance{HammingDistance(code, column.code(one.doc))}, one.doc});
+  }
+}
+
+const TokenEvidence* Find(const std::vector<TokenCandidate>& by_tokens, DocId doc) {
+  const auto found = std::ranges::lower_bound(by_tokens, doc, {}, &TokenCandidate::doc);
+  return found == by_tokens.end() || found->doc != doc ? nullptr : &found->evidence;
 }
 
 // The next vector comes from memory while this one is compared.
@@ -159,8 +181,12 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
   options.allowed = allowed;
   options.deadline = query.deadline;
   options.effort = query.effort;
-  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Neighbor> candidates,
-                            NearestCodes(*column, query.code.code, options, stats));
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<Neighbor> candidates, NearestCodes(*column, query.code.code, options, stats));
+  absl::StatusOr<std::vector<TokenCandidate>> by_tokens = FindByTokens(leaf, query, allowed);
+  // The look alone answers, too.
+  if (!by_tokens.ok()) Log(LogLevel::kWarning, "token_index_unread", {{"reason", MessageOf(by_tokens.status())}});
+  const bool asked_tokens = AsksTokens(leaf, query) && by_tokens.ok();
+  if (asked_tokens) AddByTokens(*by_tokens, *column, query.code.code, candidates);
   if (background != nullptr) CompareWithBackground(leaf, *column, query, *background);
   const PlainColumn* const plain = query.wish ? segment.plain(query.wish->feature) : nullptr;
   const SignalReader signals(leaf, query, *column);
@@ -169,6 +195,10 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
   for (size_t i = 0; i < candidates.size(); ++i) {
     if (i + 1 < candidates.size()) Prefetch(column->vector(candidates[i + 1].doc));
     Refined one{.doc = candidates[i].doc, .distance = candidates[i].distance, .signals = signals.Read(candidates[i])};
+    if (asked_tokens) {
+      one.tokens = Find(*by_tokens, one.doc);
+      one.signals.Set(Signal::kTokens, one.tokens == nullptr ? 0 : TokenSignal(one.tokens->verified));
+    }
     one.score.value = query.weights.Score(one.signals);
     if (query.wish) {
       const float weight = std::clamp(query.wish->weight, 0.0f, 1.0f);
@@ -194,6 +224,7 @@ absl::StatusOr<std::vector<Hit>> SearchLeaf(const LeafSegment& leaf, const Visua
     hit.evidence.distance = one.distance;
     hit.evidence.code_bits = column->shape.code_bits;
     hit.evidence.signals = one.signals;
+    if (one.tokens != nullptr) hit.evidence.tokens = *one.tokens;
     hit.evidence.cosine.value = one.signals[Signal::kVisual];
     if (query.wish) hit.evidence.plain = Judge(plain, one.doc, query.wish->feature, match);
     if (query.traits.hash || query.traits.code || query.traits.words) hit.traits = TraitsOf(leaf, one.doc, query);

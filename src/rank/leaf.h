@@ -20,14 +20,16 @@ namespace likeness {
 struct LeafSegment {
   LeafSegment(const Segment& of) : segment(&of) {}  // NOLINT: a segment alone is one
   LeafSegment(const Snapshot& snapshot, size_t i)
-      : segment(snapshot.segments()[i].get()), metadata(snapshot.metadata(i)) {}
+      : segment(snapshot.segments()[i].get()), metadata(snapshot.metadata(i)), tokens(snapshot.tokens(i)) {}
 
   const Segment* segment;
-  const Segment* metadata = nullptr;  // what people wrote (rank/metadata.h); may be null
+  const Segment* metadata = nullptr;   // what people wrote (rank/metadata.h); may be null
+  const TokenIndex* tokens = nullptr;  // postings of its visual words; may be null
 };
 
 // The best hits of one segment, best first, at most query.k. `allowed` (may be null: all) is a set over its documents.
-// Candidates are the nearest codes; their score is the linear model's over their signals. With a wish there are more
+// Candidates are the nearest codes, and with keypoints what FindByTokens has; their score is the linear model's over
+// their signals. With a wish there are more
 // candidates and the score is (1 - weight) * that + weight * match, where an image without the plain feature has a
 // match of 0. A wish alone looks at every document that has its feature; the score is the match, and a match of 0 is no
 // hit. A segment without the feature has no hits. A score is never NaN. `stats` and `background` (may be null) are

@@ -44,6 +44,14 @@ struct PlainValue {
   std::string value;  // as the feature store has it
 };
 
+// The keypoints of the query, for the token index.
+struct LocalValue {
+  FeatureKey feature;
+  std::string rows;    // docs/formats/local.md, in the order of words, one for each keypoint
+  uint32_t width = 0;  // pixels of the picture or region that they are of
+  uint32_t height = 0;
+};
+
 // What a hit brings with it for the root to compare hits with each other.
 struct WantedTraits {
   std::optional<FeatureKey> hash = {};  // HitTraits::hash, from this plain feature
@@ -62,6 +70,10 @@ struct VisualQuery {
   std::optional<PlainValue> color = {};  // the query's color signature, for Signal::kColor
   std::vector<Annotation> words = {};    // what people wrote about the query, by rising word, for Signal::kAnnotation
   std::vector<float> topic = {};         // the query's topic vector, for Signal::kTopic
+  // For Signal::kTokens: documents that share keypoints with the query are candidates too, however far their codes are.
+  // Without it a leaf skips the token index and goes straight to the nearest neighbors (paper, section 2.3).
+  std::optional<LocalValue> local = {};
+  size_t token_candidates = 64;  // documents of each segment that are verified, the best by visual words
 
   size_t k = 24;              // hits wanted
   size_t refine_least = 400;  // candidates that are refined at least, of each segment

@@ -44,6 +44,13 @@ void AddRanking(const Evidence& found, const SignalWeights& weights, Json& evide
   if (!signals.empty()) evidence["signals"] = std::move(signals);
 }
 
+// Keypoints that the query and the hit have in common, and where.
+Json TokensJson(const TokenEvidence& tokens) {
+  Json region = Json::array();
+  for (const auto& [x, y] : tokens.region) region.push_back({Readable(x), Readable(y)});
+  return {{"pairs", tokens.pairs}, {"verified", tokens.verified}, {"region", std::move(region)}};
+}
+
 Json DuplicatesJson(const std::vector<Duplicate>& duplicates) {
   Json list = Json::array();
   for (const Duplicate& one : duplicates) {
@@ -126,6 +133,7 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
                            {"distance", Readable(1 - plain->match)},
                            {"palette", PaletteJson(AsBytes(plain->value))}};
     }
+    if (hit.evidence.tokens) evidence["tokens"] = TokensJson(*hit.evidence.tokens);
     AddRanking(hit.evidence, answer.weights, evidence);
     results.push_back({{"signature", hit.signature.Hex()},
                        {"score", Readable(hit.score.value)},

@@ -122,6 +122,8 @@ absl::Status ReadOptions(const json& object, bool with_signature, SearchRequest&
       LIKENESS_ASSIGN_OR_RETURN(weight, CheckWeight(value.get<double>()));
     } else if (key == "collapse") {
       LIKENESS_ASSIGN_OR_RETURN(search.ranking.collapse, YesOrNo(value, key));
+    } else if (key == "tokens") {
+      LIKENESS_ASSIGN_OR_RETURN(search.tokens, YesOrNo(value, key));
     } else if (key == "floor") {
       LIKENESS_ASSIGN_OR_RETURN(search.ranking.floor, YesOrNo(value, key));
     } else if (key == "conformity") {
@@ -162,8 +164,8 @@ absl::Status ReadForm(const ApiRequest& request, SearchRequest& search) {
 }
 
 absl::Status ReadQuery(const Target& target, SearchRequest& search) {
-  LIKENESS_RETURN_IF_ERROR(
-      target.Check({"k", "region", "board", "text", "color", "color_weight", "collapse", "floor", "conformity"}));
+  LIKENESS_RETURN_IF_ERROR(target.Check(
+      {"k", "region", "board", "text", "color", "color_weight", "collapse", "tokens", "floor", "conformity"}));
   LIKENESS_ASSIGN_OR_RETURN(search.k, target.Number("k", 1, kMaxHits, search.k));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.board, target.Text("board"));
   LIKENESS_ASSIGN_OR_RETURN(search.filter.text, target.Text("text"));
@@ -177,6 +179,8 @@ absl::Status ReadQuery(const Target& target, SearchRequest& search) {
   }
   LIKENESS_ASSIGN_OR_RETURN(const std::optional<bool> collapse, YesOrNo(target, "collapse"));
   search.ranking.collapse = collapse.value_or(search.ranking.collapse);
+  LIKENESS_ASSIGN_OR_RETURN(const std::optional<bool> tokens, YesOrNo(target, "tokens"));
+  search.tokens = tokens.value_or(search.tokens);
   LIKENESS_ASSIGN_OR_RETURN(search.ranking.floor, YesOrNo(target, "floor"));
   if (const std::string* text = target.Find("conformity")) {
     double number = -1;

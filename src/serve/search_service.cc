@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <set>
+#include <thread>
 #include <utility>
 
 #include "base/file.h"
 #include "base/thread_pool.h"
+#include "feature/color.h"
 #include "feature/hash.h"
 #include "image/decode.h"
 #include "kernel/half.h"
@@ -93,15 +95,67 @@ absl::Status CheckRegion(const std::optional<Region>& region, uint32_t width, ui
                                     " x " + std::to_string(height) + " pixels");
 }
 
-// The code as the index holds it: a known image need not be looked at again.
-std::optional<DeepCode> StoredCode(const Serving& serving, const Signature& signature) {
-  const auto place = serving.snapshot->Find(signature);
-  if (!place) return std::nullopt;
-  const DeepColumn* column = serving.snapshot->segments()[place->segment]->deep(serving.feature);
-  if (column == nullptr || !column->has(place->doc)) return std::nullopt;
-  const auto code = column->code(place->doc);
-  const auto vector = column->vector(place->doc);
-  return DeepCode{{code.begin(), code.end()}, {vector.begin(), vector.end()}, column->norm(place->doc)};
+// The code as the index holds it.
+std::optional<DeepCode> StoredCode(const Serving& serving, Snapshot::Place place) {
+  const DeepColumn* column = serving.snapshot->segments()[place.segment]->deep(serving.feature);
+  if (column == nullptr || !column->has(place.doc)) return std::nullopt;
+  const auto code = column->code(place.doc);
+  const auto vector = column->vector(place.doc);
+  return DeepCode{{code.begin(), code.end()}, {vector.begin(), vector.end()}, column->norm(place.doc)};
+}
+
+bool WantsKeypoints(const Serving& serving, const SignalWeights& weights) {
+  return serving.keypoints != nullptr && weights[Signal::kTokens] != 0;
+}
+
+bool WantsColors(const Serving& serving, const SignalWeights& weights) {
+  return serving.color && weights[Signal::kColor] != 0;
+}
+
+// All that the query needs of a known image, as far as the collection has it; whether that is all.
+absl::StatusOr<bool> TakeStored(const Serving& serving, const ImageRecord& image, Catalog& catalog,
+                                VisualQuery& query) {
+  if (query.weights[Signal::kAnnotation] != 0) {
+    LIKENESS_ASSIGN_OR_RETURN(const std::vector<Pin> pins, catalog.Pins({&image.signature, 1}));
+    query.words = AnnotationsOfPins(pins);
+  }
+  const std::optional<Snapshot::Place> place = serving.snapshot->Find(image.signature);
+  if (!place) return false;
+  bool all = true;
+  if (WantsColors(serving, query.weights)) {
+    const PlainColumn* column = serving.snapshot->segments()[place->segment]->plain(*serving.color);
+    if (column != nullptr && column->has(place->doc)) {
+      query.color = PlainValue{*serving.color, std::string(AsText(column->value(place->doc)))};
+    }
+  }
+  if (WantsKeypoints(serving, query.weights)) {
+    LIKENESS_ASSIGN_OR_RETURN(auto rows, serving.keypoints->Stored(*serving.snapshot, image.signature));
+    if (rows) query.local = LocalValue{serving.keypoints->feature(), *std::move(rows), image.width, image.height};
+    all = rows.has_value();
+  }
+  std::optional<DeepCode> code = StoredCode(serving, *place);
+  if (!code) return false;
+  query.code = *std::move(code);
+  return all;
+}
+
+absl::StatusOr<LocalValue> KeypointsOf(const Serving& serving, const Pixels& pixels,
+                                       const std::optional<Region>& region) {
+  LocalValue local{serving.keypoints->feature(), {}, pixels.full_width, pixels.full_height};
+  if (region) {
+    local.width = static_cast<uint32_t>(region->width);
+    local.height = static_cast<uint32_t>(region->height);
+  }
+  LIKENESS_ASSIGN_OR_RETURN(local.rows, serving.keypoints->Of(pixels, region));
+  return local;
+}
+
+// The color signature of a picture, as the feature store would have it, where it is asked for.
+std::optional<PlainValue> ColorsOf(const Serving& serving, const SignalWeights& weights, const Pixels& pixels) {
+  if (!WantsColors(serving, weights)) return std::nullopt;
+  const auto values = MakeColorExtractor()->Extract({&pixels, 1});
+  if (!values.ok() || !values->front().ok()) return std::nullopt;
+  return PlainValue{*serving.color, std::string(AsText(*values->front()))};
 }
 
 // The feature of a type that the segments keep as it is.
@@ -213,6 +267,7 @@ absl::Status SearchService::Reload() {
   bool own_floor = false;
   LIKENESS_ASSIGN_OR_RETURN(auto floor, ReadFloor(home_.path(), feature.key.type, own_floor));
   LIKENESS_ASSIGN_OR_RETURN(const SignalWeights weights, ReadWeights(home_));
+  auto keypoints = QueryKeypoints::Open(home_, release, *snapshot);
   Serving next{.release = std::move(release),
                .snapshot = snapshot,
                .feature = feature.key,
@@ -222,6 +277,7 @@ absl::Status SearchService::Reload() {
                .floor = std::move(floor),
                .own_floor = own_floor,
                .hash = std::move(hash),
+               .keypoints = std::move(keypoints),
                .visible = snapshot->doc_count()};
   Prepare prepare;
   {
@@ -264,6 +320,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SearchService::Coming(const Rele
 absl::Status SearchService::Warm() {
   const std::shared_ptr<const Serving> serving = this->serving();
   if (serving == nullptr) return absl::OkStatus();
+  if (WantsKeypoints(*serving, serving->weights)) LIKENESS_RETURN_IF_ERROR(serving->keypoints->Warm());
   LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(*serving));
   return extractor->Warm();
 }
@@ -286,8 +343,8 @@ absl::StatusOr<std::shared_ptr<BatchedExtractor>> SearchService::Extractor(const
   return extractor;
 }
 
-absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, const Serving& serving,
-                                                  SearchAnswer& answer) {
+absl::Status SearchService::LookAt(const SearchRequest& request, const Serving& serving, VisualQuery& query,
+                                   SearchAnswer& answer) {
   Stopwatch watch;
   std::string stored_bytes;
   std::span<const std::byte> bytes = request.image;
@@ -300,7 +357,8 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
     answer.query.height = image->height;
     LIKENESS_RETURN_IF_ERROR(CheckRegion(request.region, image->width, image->height));
     if (!request.region) {
-      if (auto code = StoredCode(serving, image->signature)) return *std::move(code);
+      LIKENESS_ASSIGN_OR_RETURN(const bool all, TakeStored(serving, *image, home_.catalog(), query));
+      if (all) return absl::OkStatus();
     }
     LIKENESS_ASSIGN_OR_RETURN(stored_bytes, home_.ReadImage(*image));
     bytes = AsBytes(stored_bytes);
@@ -310,43 +368,47 @@ absl::StatusOr<DeepCode> SearchService::QueryCode(const SearchRequest& request, 
   LIKENESS_ASSIGN_OR_RETURN(const Admission::Ticket ticket, looking_.Enter(request.deadline));
   LIKENESS_ASSIGN_OR_RETURN(const auto batched, Extractor(serving));
   const DeepExtractor* const extractor = &batched->extractor();
+  const bool keypoints = WantsKeypoints(serving, query.weights) && !query.local;
   DecodeSize size = extractor->decode_size();
   if (request.region) {
     LIKENESS_ASSIGN_OR_RETURN(const ImageHeader header, ReadImageHeader(bytes, home_.config().image));
     LIKENESS_RETURN_IF_ERROR(CheckRegion(request.region, header.width, header.height));
     size = extractor->decode_size(header.width, header.height, *request.region);
+    if (keypoints) {
+      const DecodeSize other = QueryKeypoints::SizeFor(header.width, header.height, *request.region);
+      size = {std::max(size.shorter, other.shorter), std::max(size.longer, other.longer)};
+    }
   }
   LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, DecodeImage(bytes, home_.config().image, size));
   answer.query.width = pixels.full_width;
   answer.query.height = pixels.full_height;
-  std::vector<float> tensor(extractor->tensor_size());
-  extractor->Prepare(pixels, request.region, tensor);
+  const bool coded = !query.code.code.empty();  // it is known, and its keypoints alone are not
+  std::vector<float> tensor(coded ? 0 : extractor->tensor_size());
+  if (!coded) extractor->Prepare(pixels, request.region, tensor);
   answer.ms.decode = watch.Milliseconds();
   watch.Restart();
   if (request.deadline.Passed()) return absl::DeadlineExceededError("the time for this request is over");
-  LIKENESS_ASSIGN_OR_RETURN(std::vector<float> vector, batched->Extract(tensor, request.deadline));
-  // Through the half precision that features are kept in, so that a stored picture is at distance 0 from itself.
-  std::vector<uint16_t> halves(vector.size());
-  FloatToHalf(vector, halves);
-  HalfToFloat(halves, vector);
-  DeepCode code = serving.binarizer->Encode(vector);
+  // Keypoints and network do not wait for each other.
+  absl::StatusOr<LocalValue> local = LocalValue();
+  std::jthread other;
+  if (keypoints && threads_ > 1) other = std::jthread([&] { local = KeypointsOf(serving, pixels, request.region); });
+  if (!coded) {
+    LIKENESS_ASSIGN_OR_RETURN(std::vector<float> vector, batched->Extract(tensor, request.deadline));
+    // Through the half precision that features are kept in, so that a stored picture is at distance 0 from itself.
+    std::vector<uint16_t> halves(vector.size());
+    FloatToHalf(vector, halves);
+    HalfToFloat(halves, vector);
+    query.code = serving.binarizer->Encode(vector);
+  }
+  if (!request.region && !query.color) query.color = ColorsOf(serving, query.weights, pixels);
+  if (other.joinable()) {
+    other.join();
+  } else if (keypoints) {
+    local = KeypointsOf(serving, pixels, request.region);
+  }
+  LIKENESS_RETURN_IF_ERROR(local.status());
+  if (keypoints) query.local = *std::move(local);
   answer.ms.feature = watch.Milliseconds();
-  return code;
-}
-
-absl::Status SearchService::AddSignals(const SearchRequest& request, const Serving& serving, VisualQuery& query) {
-  if (!request.signature || request.region) return absl::OkStatus();
-  if (query.weights[Signal::kAnnotation] != 0) {
-    LIKENESS_ASSIGN_OR_RETURN(const std::vector<Pin> pins, home_.catalog().Pins({&*request.signature, 1}));
-    query.words = AnnotationsOfPins(pins);
-  }
-  if (query.weights[Signal::kColor] != 0 && serving.color) {
-    const std::optional<Snapshot::Place> place = serving.snapshot->Find(*request.signature);
-    const PlainColumn* column = place ? serving.snapshot->segments()[place->segment]->plain(*serving.color) : nullptr;
-    if (column != nullptr && column->has(place->doc)) {
-      query.color = PlainValue{*serving.color, std::string(AsText(column->value(place->doc)))};
-    }
-  }
   return absl::OkStatus();
 }
 
@@ -364,17 +426,17 @@ absl::StatusOr<VisualQuery> SearchService::MakeQuery(const SearchRequest& reques
   VisualQuery query;
   query.feature = serving.feature;
   query.weights = weights;
+  if (!request.tokens) query.weights[Signal::kTokens] = 0;
   query.k = request.k;
   query.deadline = request.deadline;
   query.effort = static_cast<float>(home_.config().search_effort);
   if (request.signature || !request.image.empty()) {
-    LIKENESS_ASSIGN_OR_RETURN(query.code, QueryCode(request, serving, answer));
+    LIKENESS_RETURN_IF_ERROR(LookAt(request, serving, query, answer));
   }
   if (request.color) {
     answer.query.color = request.color;
     LIKENESS_ASSIGN_OR_RETURN(query.wish, WishFor(*request.color, serving));
   }
-  LIKENESS_RETURN_IF_ERROR(AddSignals(request, serving, query));
   return query;
 }
 

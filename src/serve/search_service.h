@@ -56,6 +56,7 @@ struct SearchRequest {
   std::optional<ColorWish> color = {};
   size_t k = 24;  // 1..kMaxHits
   RankingWish ranking = {};
+  bool tokens = true;  // asks the token index, too, where Signal::kTokens has a weight
   PinFilter filter;
   Deadline deadline = Deadline::Never();
 };
@@ -76,7 +77,7 @@ struct SearchAnswer {
   // Milliseconds of wall time.
   struct Timing {
     double decode = 0;   // bytes to pixels to tensor; 0 for a known image without a region
-    double feature = 0;  // tensor to code
+    double feature = 0;  // tensor to code; keypoints and colors, where they are asked for, meanwhile
     double search = 0;   // filter, leaf, root
     double total = 0;    // all of it, with the facts of the results
   };
@@ -159,11 +160,10 @@ class SearchService {
 
   // The segments of a release that is to be served next, opened once.
   absl::StatusOr<std::shared_ptr<const Snapshot>> Coming(const Release& release);
-  // The query's code, and the facts about it in `answer`.
-  absl::StatusOr<DeepCode> QueryCode(const SearchRequest& request, const Serving& serving, SearchAnswer& answer);
+  // The query's code and what its pixels say besides, for the signals that have a weight, and the facts about it in
+  // `answer`.
+  absl::Status LookAt(const SearchRequest& request, const Serving& serving, VisualQuery& query, SearchAnswer& answer);
   absl::StatusOr<std::shared_ptr<BatchedExtractor>> Extractor(const Serving& serving);
-  // What the query brings with it besides its code, for the signals that have a weight.
-  absl::Status AddSignals(const SearchRequest& request, const Serving& serving, VisualQuery& query);
   absl::StatusOr<VisualQuery> MakeQuery(const SearchRequest& request, const Serving& serving,
                                         const SignalWeights& weights, SearchAnswer& answer);
   absl::StatusOr<AllowedDocs> Allowed(const PinFilter& filter, const Serving& serving);

@@ -8,7 +8,6 @@
 
 #include "base/bytes.h"
 #include "base/file.h"
-#include "base/random.h"
 #include "feature/local.h"
 #include "image/encode.h"
 #include "index/token_index.h"
@@ -19,42 +18,11 @@
 #include "pipeline/open_snapshot.h"
 #include "rank/token_search.h"
 #include "store/object_keys.h"
+#include "support/disk_pictures.h"
 #include "support/scratch_folder.h"
 
 namespace likeness {
 namespace {
-
-// Disks of many sizes and colors on gray: a picture with keypoints, another for each seed.
-Pixels Disks(uint64_t seed) {
-  Random random(seed);
-  Pixels picture{.width = 400, .height = 300, .rgb = {}, .full_width = 400, .full_height = 300};
-  picture.rgb.assign(size_t{3} * 400 * 300, 128);
-  for (int i = 0; i < 250; ++i) {
-    const auto cx = static_cast<int>(random.Below(400)), cy = static_cast<int>(random.Below(300));
-    const auto r = static_cast<int>(3 + random.Below(18));
-    const auto color = static_cast<uint32_t>(random());
-    for (int y = std::max(0, cy - r); y < std::min(300, cy + r); ++y) {
-      for (int x = std::max(0, cx - r); x < std::min(400, cx + r); ++x) {
-        if ((x - cx) * (x - cx) + (y - cy) * (y - cy) > r * r) continue;
-        for (size_t c = 0; c < 3; ++c) {
-          picture.rgb[3 * (static_cast<size_t>(y) * 400 + static_cast<size_t>(x)) + c] =
-              static_cast<uint8_t>(color >> (8 * c));
-        }
-      }
-    }
-  }
-  return picture;
-}
-
-// The middle of a picture, three quarters of each side.
-Pixels Middle(const Pixels& picture) {
-  Pixels part{.width = 300, .height = 225, .rgb = {}, .full_width = 300, .full_height = 225};
-  for (size_t y = 37; y < 37 + 225; ++y) {
-    const auto row = picture.rgb.begin() + static_cast<ptrdiff_t>(3 * (y * 400 + 50));
-    part.rgb.insert(part.rgb.end(), row, row + 900);
-  }
-  return part;
-}
 
 class TokenFilesTest : public testing::Test {
  protected:

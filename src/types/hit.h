@@ -21,14 +21,24 @@ struct PlainEvidence {
   std::string value;  // as the feature store has it; empty for an image without the feature
 };
 
+// Keypoints that the query and a hit have in common.
+struct TokenEvidence {
+  uint32_t pairs = 0;     // that agree by visual word and signature
+  uint32_t verified = 0;  // of those, that lie where one and the same picture would have them
+  // Where the hit shows what the query shows: the corners of a polygon in order around it, each x and y as shares of
+  // the hit's width and height, in [0, 1].
+  std::vector<std::array<float, 2>> region;
+};
+
 // What speaks for a hit, so that a person can judge it.
 struct Evidence {
   FeatureKey feature;
-  Distance distance;                        // between the codes
-  uint32_t code_bits = 0;                   // length of the codes; without a picture there is none to compare
-  Score cosine;                             // of the int8 vectors
-  std::optional<PlainEvidence> plain = {};  // when the query asked for it
-  SignalValues signals = {};                // what the score was made of
+  Distance distance;                         // between the codes
+  uint32_t code_bits = 0;                    // length of the codes; without a picture there is none to compare
+  Score cosine;                              // of the int8 vectors
+  std::optional<PlainEvidence> plain = {};   // when the query asked for it
+  SignalValues signals = {};                 // what the score was made of
+  std::optional<TokenEvidence> tokens = {};  // where the token index was asked, and keypoints were verified
   // How well the words of the image go with those of the other results, in [0, 1]; when it was asked for and known.
   std::optional<float> conformity = {};
   std::optional<float> probability = {};  // that the hit is relevant, in [0, 1]; where the ranker is calibrated

@@ -17,7 +17,7 @@ enum class Signal : uint8_t {
   kAnnotation,  // likeness of the words that people wrote
   kTopic,       // cosine of the topic vectors of the user-board-image graph
   kEngagement,  // how often people pinned the image
-  kTokens,      // score of the visual words
+  kTokens,      // keypoints that lie alike in both pictures
 };
 inline constexpr size_t kSignals = 7;
 inline constexpr std::array<std::string_view, kSignals> kSignalNames = {"visual", "code",       "color", "annotation",
@@ -48,9 +48,10 @@ class SignalValues {
   uint32_t present_ = 0;
 };
 
-// A linear model over signals: a hit's score is the sum of weight times value. The default is the visual signal alone.
+// A linear model over signals: a hit's score is the sum of weight times value. The default is the look, and keypoints
+// that lie alike: a picture of which the query is a part looks different as a whole.
 struct SignalWeights {
-  std::array<float, kSignals> values = {1};
+  std::array<float, kSignals> values = {1, 0, 0, 0, 0, 0, 0.6f};
 
   float operator[](Signal signal) const { return values[static_cast<size_t>(signal)]; }
   float& operator[](Signal signal) { return values[static_cast<size_t>(signal)]; }

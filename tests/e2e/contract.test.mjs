@@ -107,6 +107,8 @@ function requests(name, address) {
       assert.ok(whole.results.length <= 24);
       const scores = whole.results.map((hit) => hit.score);
       assert.deepEqual(scores, [...scores].sort((a, b) => b - a), 'best first');
+      const look = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, tokens: false})});
+      for (const {evidence} of look.results) assert.equal(evidence.tokens, undefined);
       const part = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, region, k: 3})});
       assert.deepEqual(part.query, {signature, width, height, region});
       assert.ok(part.results.length <= 3);
@@ -124,7 +126,11 @@ function requests(name, address) {
       const {signature} = one;
       const beside = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, color: 'Red', color_weight: 0.7, k: 5})});
       assert.equal(beside.query.color.weight, 0.7);
-      for (const {score, evidence} of beside.results) assert.ok(Math.abs(score - (0.3 * evidence.cosine + 0.7 * evidence.color.match)) < 1e-3);
+      for (const {score, evidence} of beside.results) {
+        const signals = Object.values(evidence.signals ?? {visual: {value: evidence.cosine, weight: 1}});
+        const look = signals.reduce((sum, signal) => sum + signal.value * signal.weight, 0);
+        assert.ok(Math.abs(score - (0.3 * look + 0.7 * evidence.color.match)) < 1e-3);
+      }
       const alone = await hold(base, 'POST', '/v1/search', {status: 200, ...json({color: '#c02030', k: 5})});
       assert.deepEqual([alone.query.signature, alone.query.color.weight], [null, 1]);
       for (const {score, distance, evidence} of alone.results) assert.deepEqual([score, distance, evidence.cosine], [evidence.color.match, null, null]);

@@ -81,7 +81,7 @@ function readQuery(request, url, body) {
           region: region && {x: +region[1], y: +region[2], width: +region[3], height: +region[4]}}};
 }
 
-const kOptions = new Set(['signature', 'k', 'region', 'color', 'color_weight', 'board', 'text']);
+const kOptions = new Set(['signature', 'k', 'region', 'color', 'color_weight', 'tokens', 'board', 'text']);
 const kNames = {red: '#c8202a', green: '#2f8f46', blue: '#2456b5'};  // the mock knows no more
 const hex = (bytes) => `#${bytes.map((value) => Math.round(value).toString(16).padStart(2, '0')).join('')}`;
 
@@ -106,6 +106,9 @@ function readColor({color, color_weight: weight}, alone) {
   return {color: named, name: String(color), weight: alone ? 1 : share};
 }
 
+// Every fourth picture shows the query in its left half.
+const tokensOf = ({signature}) => (signature[0] < '4' ? {tokens: {pairs: 40, verified: 31, region: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}} : {});
+
 function search(collection, {options, bytes}) {
   for (const name of Object.keys(options)) if (!kOptions.has(name)) throw bad(`There is no parameter ${name}.`);
   const alone = !bytes && !options.signature;
@@ -119,6 +122,7 @@ function search(collection, {options, bytes}) {
   if (!query && !bytes) throw new Fault(404, 'not_found', `The collection has no picture with signature ${signature}.`);
   if (!query) throw new Fault(422, 'data_loss', 'This image cannot be read: its bytes are not those of a picture.');
   const k = integer(options.k, 'k', 1, 1000, 24);
+  const tokens = ![false, 'false'].includes(options.tokens);
   const r = options.region ?? null;
   if (r && ![r.x, r.y, r.width, r.height].every(Number.isInteger)) throw bad('A region has x, y, width and height.');
   if (r && !(r.x >= 0 && r.y >= 0 && r.width >= 1 && r.height >= 1 && r.x + r.width <= query.width && r.y + r.height <= query.height)) {
@@ -141,7 +145,8 @@ function search(collection, {options, bytes}) {
     release: 'mock', query: {signature, width: query.width, height: query.height, region: r, ...(wish ? {color: wish} : {})},
     results: found.slice(0, k).map(({item, bits, cosine, score}) => ({
       signature: item.signature, score, distance: bits, source: item.source, width: item.width, height: item.height,
-      evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine, ...(wish ? {color: colorEvidence(item, match)} : {})}, pins: item.pins})),
+      evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine,
+        ...(wish ? {color: colorEvidence(item, match)} : {}), ...(tokens ? tokensOf(item) : {})}, pins: item.pins})),
     coverage: {searched: collection.items.length, images: collection.items.length},
     ms: {decode: bytes ? 3.2 : 0, feature: bytes || r ? 14.6 : 0, search: 0.7, total: bytes || r ? 18.9 : 0.9},
   };

@@ -123,6 +123,24 @@ describe('the page', {concurrency: 3}, () => {
     await assertShows(page, results);
   }));
 
+  test('a picture that shows the query in a part of it says where', () => withPage(async (page, base) => {
+    const {images: [{signature}]} = await api(base, '/v1/images?limit=1');
+    await page.goto(`${base}/?signature=${signature}`);
+    await answered(page);
+    const {results} = await ask(base, {signature, k: 48});
+    const at = results.findIndex(({evidence}) => evidence.tokens);
+    const tile = page.locator(`#answer-grid .tile[data-index="${at}"]`);
+    await tile.scrollIntoViewIfNeeded();
+    const {verified, pairs, region} = results[at].evidence.tokens;
+    assert.ok((await tile.locator('.why-line').textContent()).includes(`${verified} points`));
+    assert.equal(await tile.locator('.frame .outline .stroke').getAttribute('points'), region.map((point) => point.join(',')).join(' '));
+    await tile.hover();
+    await tile.locator('.tile-info').click();
+    await says(page, '#detail .why', `${verified} of ${pairs}`);
+    const [frame, picture] = await Promise.all(['.framed .outline', '.framed img'].map((name) => page.locator(`#detail ${name}`).boundingBox()));
+    for (const side of ['x', 'y', 'width', 'height']) assert.ok(Math.abs(frame[side] - picture[side]) < 1, `${side}: ${frame[side]}, ${picture[side]}`);
+  }, {onMock: true}));
+
   test('search by region: drawn, adjusted by keys, shared by address, cleared', () => withPage(async (page, base) => {
     const {facts} = await sample(base);
     await page.goto(`${base}/?signature=${facts.signature}`);
