@@ -5,15 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <sstream>
 
-#include "base/file.h"
-#include "pipeline/add.h"
-#include "pipeline/fingerprint.h"
-#include "support/odd_files.h"
-#include "support/scratch_folder.h"
-#include "support/tiny_model.h"
+#include "support/tiny_home.h"
 
 namespace likeness {
 namespace {
@@ -22,37 +16,14 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class SearchServiceTest : public testing::Test {
+class SearchServiceTest : public TinyHomeTest {
  protected:
-  void SetUp() override {
-    const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n";
-    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "likeness.toml", AsBytes(toml)).ok());
-    ASSERT_TRUE(InstallTinyModel(folder_ / "home" / "models", "tiny").ok());
-    home_ = *Home::Open(folder_ / "home", true);
-  }
-
-  void Write(int i) {
-    ASSERT_TRUE(WriteFileAtomic(folder_ / "pictures" / ("p" + std::to_string(i) + ".jpg"), AsBytes(Picture(i))).ok());
-  }
-  static std::string Picture(int i) { return MakeJpeg(i, 60, 40); }
-  static Signature SignatureOf(int i) { return Signature::Of(AsBytes(Picture(i))); }
-
   // Pictures of an even number are on board "even", the others on "odd"; number i is described as "picture word<i>".
   void Ingest(int count) {
-    std::string lines;
-    for (int i = 0; i < count; ++i) {
-      Write(i);
-      lines += "{\"pin\":" + std::to_string(i) + ",\"image\":\"p" + std::to_string(i) + ".jpg\",\"board\":\"" +
-               (i % 2 == 0 ? "even" : "odd") + "\",\"description\":\"picture word" + std::to_string(i) + "\"}\n";
-    }
-    std::istringstream stream(lines);
-    ASSERT_TRUE(AddLines(*home_, stream, folder_ / "pictures", {}, {}).ok());
-    Build();
-  }
-  void Build() {
-    const auto run = RunFingerprint(*home_, *CurrentExtractors(*home_), {});
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_TRUE(BuildIndex(*home_, *BuildFeatures(*home_, run->features), {}).ok());
+    std::vector<BoardPin> pins;
+    for (int i = 0; i < count; ++i)
+      pins.push_back({i, i % 2 == 0 ? "even" : "odd", "picture word" + std::to_string(i)});
+    TinyHomeTest::Ingest(pins);
   }
   std::unique_ptr<SearchService> Service() { return *SearchService::Open(*home_, 2); }
   static SearchRequest Upload(const std::string& bytes) {
@@ -60,10 +31,6 @@ class SearchServiceTest : public testing::Test {
     request.image = AsBytes(bytes);
     return request;
   }
-
-  const ScratchFolder scratch_;
-  const std::filesystem::path folder_ = scratch_.path();
-  std::unique_ptr<Home> home_;
 };
 
 TEST_F(SearchServiceTest, APictureFindsItselfUploadedOrKnown) {
