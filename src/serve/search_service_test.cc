@@ -157,6 +157,41 @@ TEST_F(SearchServiceTest, AReleaseWithoutColorsSaysHowToGetThem) {
   EXPECT_THAT(std::string(answer.status().message()), HasSubstr("likeness.toml"));
 }
 
+// With the model that the program has a calibration of.
+class CalibrationTest : public TinyHomeTest {
+ protected:
+  CalibrationTest() : TinyHomeTest("efficientnet_lite1") {}
+};
+
+TEST_F(CalibrationTest, TheHomesOwnIsToldFromThatOfTheProgram) {
+  Ingest({{0, "a"}, {1, "a"}, {2, "b"}});
+  using Calibration = SearchAnswer::Calibration;
+  const auto calibration = [&](const SearchRequest& request) {
+    const SearchAnswer answer = *(*SearchService::Open(*home_, 2))->Search(request);
+    for (const auto& result : answer.results) {
+      EXPECT_EQ(result.hit.evidence.probability.has_value(), answer.calibration.has_value());
+    }
+    return answer.calibration;
+  };
+  SearchRequest known, color;
+  known.signature = SignatureOf(1);
+  known.ranking.floor = false;
+  color.color = ColorWish{};
+  EXPECT_EQ(calibration(known), Calibration::kShipped);
+  EXPECT_EQ(calibration(color), std::nullopt);
+  FloorModel::Parameters parameters = FloorModel::Default("deep.efficientnet_lite1")->parameters();
+  const auto write = [&] {
+    const std::string text = FloorModel::Create(parameters)->ToJson();
+    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "ranking" / "floor.json", AsBytes(text)).ok());
+  };
+  write();
+  EXPECT_EQ(calibration(known), Calibration::kHome);
+  EXPECT_EQ(calibration(color), std::nullopt);
+  parameters.feature = "deep.another";
+  write();
+  EXPECT_EQ(calibration(known), Calibration::kShipped) << "the home's own is of another feature";
+}
+
 TEST_F(SearchServiceTest, ListsPagesInOneOrder) {
   Ingest(12);
   const auto service = Service();
