@@ -21,6 +21,7 @@
 #include "base/bytes.h"
 #include "base/file.h"
 #include "base/random.h"
+#include "bench/flags.h"
 #include "bench/masked_cpu.h"
 #include "bench/report.h"
 #include "feature/deep.h"
@@ -325,22 +326,12 @@ void MeasureMasked(const std::string& level, const std::string& model, BenchRepo
 int main(int argc, char** argv) {
   using namespace likeness;
   Flags flags;
-  for (int i = 1; i < argc; ++i) {
-    const std::string_view flag = argv[i];
-    if (flag == "--profile") {
-      flags.profile = true;
-    } else if (i + 1 < argc && flag == "--model") {
-      flags.model = argv[++i];
-    } else if (i + 1 < argc && flag == "--precision") {
-      flags.precision = argv[++i];
-    } else if (i + 1 < argc && flag == "--pictures") {
-      flags.pictures = static_cast<size_t>(std::max(8, std::atoi(argv[++i])));
-    } else if (i + 1 < argc && flag == "--seconds") {
-      flags.seconds = std::atof(argv[++i]);
-    } else {
-      BenchFail("bench_infer does not know " + std::string(flag));
-    }
-  }
+  ReadBenchFlags(argc, argv,
+                 {{"--model", &flags.model},
+                  {"--precision", &flags.precision},
+                  {"--seconds", &flags.seconds, 0},
+                  {"--pictures", &flags.pictures, 8},
+                  {"--profile", &flags.profile}});
   const fs::path folder = fs::path(LIKENESS_BENCH_HOMES) / "models";
   fs::create_directories(folder);
   if (std::getenv("LIKENESS_CPU") != nullptr && !CpuIsMasked()) {

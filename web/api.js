@@ -71,18 +71,24 @@ function options({k, region, color, text, board, all}) {
   return out;
 }
 
+// The answer of a search; probabilities that were not calibrated on this collection are no facts to show.
+const trusted = (answer) => {
+  if (answer.ranking?.calibration !== 'home') for (const {evidence} of answer.results) delete evidence.probability;
+  return answer;
+};
+
 // Searches with a picture of the collection; without one (''), for the color alone.
-export const searchSignature = (signature, what, signal) => json('/v1/search', {
+export const searchSignature = async (signature, what, signal) => trusted(await json('/v1/search', {
   method: 'POST', signal, headers: {'Content-Type': 'application/json'},
   body: JSON.stringify({...(signature ? {signature} : {}), ...options(what)}),
-});
+}));
 
 // Searches with a file of the user.
-export function searchFile(file, what, signal) {
+export async function searchFile(file, what, signal) {
   const body = new FormData();
   body.append('request', new Blob([JSON.stringify(options(what))], {type: 'application/json'}));
   body.append('image', file, file.name || 'picture');
-  return json('/v1/search', {method: 'POST', signal, body});
+  return trusted(await json('/v1/search', {method: 'POST', signal, body}));
 }
 
 // Takes a file of the user into the collection; `words` are the fields of its pin.

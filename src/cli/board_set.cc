@@ -27,6 +27,11 @@ std::map<Signature, uint32_t> Draw(std::vector<std::vector<Signature>> boards, c
 
 }  // namespace
 
+absl::StatusOr<size_t> LargeBoards(Home& home, const BoardSetOptions& options) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::vector<Board> boards, home.catalog().Boards());
+  return static_cast<size_t>(std::ranges::count_if(boards, [&](const Board& b) { return b.images >= options.least; }));
+}
+
 absl::StatusOr<FloorSet> SetOfBoards(Home& home, const BoardSetOptions& options) {
   LIKENESS_ASSIGN_OR_RETURN(const auto service, SearchService::Open(home, options.threads));
   const std::shared_ptr<const Serving> serving = service->serving();

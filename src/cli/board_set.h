@@ -19,6 +19,10 @@ struct BoardSetOptions {
   size_t threads = 1;
 };
 
+// How many boards have enough pictures of them, as the catalog counts: with two, SetOfBoards has what it needs as a
+// rule. Errors: those of the catalog.
+absl::StatusOr<size_t> LargeBoards(Home& home, const BoardSetOptions& options = {});
+
 // With the vectors that the current release has of them: nothing is computed. A picture on several boards counts for
 // the first of them by identifier. Errors: FailedPrecondition (no release, or no two boards with enough pictures);
 // those of the catalog.

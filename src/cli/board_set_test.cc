@@ -6,54 +6,23 @@
 
 #include <algorithm>
 #include <cmath>
-#include <sstream>
 
-#include "base/file.h"
-#include "pipeline/add.h"
-#include "pipeline/fingerprint.h"
-#include "support/odd_files.h"
-#include "support/scratch_folder.h"
-#include "support/tiny_model.h"
+#include "support/tiny_home.h"
 
 namespace likeness {
 namespace {
 
 using testing::HasSubstr;
 
-class BoardSetTest : public testing::Test {
+class BoardSetTest : public TinyHomeTest {
  protected:
-  void SetUp() override {
-    const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n";
-    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "likeness.toml", AsBytes(toml)).ok());
-    ASSERT_TRUE(InstallTinyModel(folder_ / "home" / "models", "tiny").ok());
-    home_ = *Home::Open(folder_ / "home", true);
-  }
-
-  static std::string Picture(int i) { return MakeJpeg(i, 60, 40); }
-  static Signature SignatureOf(int i) { return Signature::Of(AsBytes(Picture(i))); }
-
   // Picture i is pinned to boards[i], and to each of `twice` besides.
-  void Ingest(const std::vector<std::string>& boards, const std::vector<std::pair<int, std::string>>& twice = {}) {
-    std::string lines;
-    auto pin = [&, n = 0](int i, const std::string& board) mutable {
-      lines += "{\"pin\":" + std::to_string(n++) + ",\"image\":\"p" + std::to_string(i) + ".jpg\",\"board\":\"" +
-               board + "\"}\n";
-    };
-    for (int i = 0; i < static_cast<int>(boards.size()); ++i) {
-      ASSERT_TRUE(WriteFileAtomic(folder_ / "pictures" / ("p" + std::to_string(i) + ".jpg"), AsBytes(Picture(i))).ok());
-      pin(i, boards[static_cast<size_t>(i)]);
-    }
-    for (const auto& [i, board] : twice) pin(i, board);
-    std::istringstream stream(lines);
-    ASSERT_TRUE(AddLines(*home_, stream, folder_ / "pictures", {}, {}).ok());
-    const auto run = RunFingerprint(*home_, *CurrentExtractors(*home_), {});
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_TRUE(BuildIndex(*home_, *BuildFeatures(*home_, run->features), {}).ok());
+  void Ingest(const std::vector<std::string>& boards, const std::vector<BoardPin>& twice = {}) {
+    std::vector<BoardPin> pins;
+    for (const std::string& board : boards) pins.push_back({static_cast<int>(pins.size()), board});
+    pins.insert(pins.end(), twice.begin(), twice.end());
+    TinyHomeTest::Ingest(pins);
   }
-
-  const ScratchFolder scratch_;
-  const std::filesystem::path folder_ = scratch_.path();
-  std::unique_ptr<Home> home_;
 };
 
 TEST_F(BoardSetTest, ALabelIsABoardAndVectorsAreThoseOfTheRelease) {

@@ -40,8 +40,8 @@ std::string Text(const SearchAnswer& answer) {
       std::snprintf(line, sizeof(line), "%3u keypoints  ", evidence.tokens->verified);
       text += line;
     }
-    if (evidence.probability) {
-      std::snprintf(line, sizeof(line), "%3.0f %%  ", 100 * static_cast<double>(*evidence.probability));
+    if (evidence.probability && answer.calibration == SearchAnswer::Calibration::kHome) {
+      std::snprintf(line, sizeof(line), "%3.0f %% sure  ", 100 * static_cast<double>(*evidence.probability));
       text += line;
     }
     text += result.hit.signature.Hex() + "  " + result.source;

@@ -88,6 +88,11 @@ Json WorkersJson(const std::vector<WorkerBeat>& workers) {
   return list;
 }
 
+Json CalibrationJson(const std::optional<SearchAnswer::Calibration>& calibration) {
+  if (!calibration) return nullptr;
+  return *calibration == SearchAnswer::Calibration::kHome ? "home" : "shipped";
+}
+
 }  // namespace
 
 Json TasksJson(const std::vector<TaskInFlight>& tasks) {
@@ -160,6 +165,7 @@ Json SearchAnswerJson(const SearchAnswer& answer) {
     coverage["gaps"].push_back({{"images", gap.images}, {"reason", gap.reason}});
   }
   Json ranking{{"floor", answer.floor ? Json(Rounded(*answer.floor, 1e-6)) : Json()},
+               {"calibration", CalibrationJson(answer.calibration)},
                {"conformity", answer.conformity ? Json(Readable(*answer.conformity)) : Json()},
                {"below_floor", answer.left_out.below_floor},
                {"not_conforming", answer.left_out.not_conforming},

@@ -92,6 +92,26 @@ TEST_F(ApiTest, SearchTakesASignature) {
   EXPECT_EQ(backend_.last().k, 1000U);
 }
 
+TEST_F(ApiTest, TellsWhatProbabilitiesWereCalibratedOn) {
+  const auto ask = [&](const std::string& body) {
+    return json::parse(Send("POST", "/v1/search", "application/json", body).body);
+  };
+  const std::string shoe = R"({"signature":")" + shoe_.Hex() + R"("})";
+  json answer = ask(shoe);
+  EXPECT_EQ(answer["ranking"]["calibration"], nullptr);
+  EXPECT_FALSE(answer["results"][0]["evidence"].contains("probability"));
+  backend_.Calibrate(SearchAnswer::Calibration::kShipped);
+  answer = ask(shoe);
+  EXPECT_EQ(answer["ranking"]["calibration"], "shipped");
+  EXPECT_EQ(answer["results"][0]["evidence"]["probability"], 0.25) << "as before there was such a word";
+  backend_.Calibrate(SearchAnswer::Calibration::kHome);
+  answer = ask(shoe);
+  EXPECT_EQ(answer["ranking"]["calibration"], "home");
+  EXPECT_EQ(answer["results"][0]["evidence"]["probability"], 0.25);
+  answer = ask(R"({"color":"red"})");
+  EXPECT_EQ(answer["ranking"]["calibration"], nullptr) << "of a color nothing is probable";
+}
+
 TEST_F(ApiTest, SearchTakesAColorBesideAPictureOrAlone) {
   const auto ask = [&](const std::string& body) { return Send("POST", "/v1/search", "application/json", body); };
   const ApiResponse beside = ask(R"({"signature":")" + shoe_.Hex() + R"(","color":"Navy Blue","color_weight":0.25})");

@@ -34,6 +34,8 @@ class FakeBackend final : public Backend {
     return image.signature;
   }
   void Fail(absl::Status status) { failure_ = std::move(status); }
+  // Hits of a picture are probable from now on.
+  void Calibrate(SearchAnswer::Calibration calibration) { calibration_ = calibration; }
   // Searches wait until Release.
   void Hold() { held_ = true; }
   void Release() {
@@ -62,6 +64,7 @@ class FakeBackend final : public Backend {
       answer.query = {request.signature ? *request.signature : Signature::Of(request.image), 640, 480, request.region};
     }
     answer.query.color = request.color;
+    if (answer.query.signature) answer.calibration = calibration_;
     for (const auto& [signature, image] : images_) {
       if (answer.results.size() == request.k) break;
       Hit hit{signature, 640, 480, {0.5F}, {{"deep.tiny", "0a1b"}, {7}, 64, {0.5F}}};
@@ -71,6 +74,7 @@ class FakeBackend final : public Backend {
         hit.evidence.plain = PlainEvidence{{"color", "0c1d"}, 0.25F, value};
         if (!answer.query.signature) hit.evidence.code_bits = 0;
       }
+      if (answer.calibration) hit.evidence.probability = 0.25F;
       answer.results.push_back({hit, image.record.location.substr(5), {image.pin}});
     }
     answer.coverage = {images_.size(), images_.size()};
@@ -205,6 +209,7 @@ class FakeBackend final : public Backend {
   std::map<Signature, Entry> images_;
   std::atomic<bool> looked_ = false;
   absl::Status failure_;
+  std::optional<SearchAnswer::Calibration> calibration_;
   SearchRequest last_;
   Pin last_pin_;
   std::mutex mutex_;

@@ -489,7 +489,10 @@ absl::StatusOr<SearchAnswer> SearchService::Search(const SearchRequest& request)
   answer.coverage = root.coverage;
   answer.weights = query.weights;
   answer.left_out = root.left_out;
-  if (ranking.floor_model != nullptr && !query.code.code.empty()) answer.floor = ranking.floor;
+  if (ranking.floor_model != nullptr && !query.code.code.empty()) {
+    answer.floor = ranking.floor;
+    answer.calibration = serving->own_floor ? SearchAnswer::Calibration::kHome : SearchAnswer::Calibration::kShipped;
+  }
   answer.conformity = root.conformity;
   answer.ms.search = search.Milliseconds();
   LIKENESS_ASSIGN_OR_RETURN(std::vector<Pin> pins, home_.catalog().Pins(signatures));

@@ -81,12 +81,16 @@ struct SearchAnswer {
     double search = 0;   // filter, leaf, root
     double total = 0;    // all of it, with the facts of the results
   };
+  // What probabilities were calibrated on: the pictures that the program was made with, or this collection. How sure a
+  // hit is, is a fact with the latter alone.
+  enum class Calibration { kShipped, kHome };
   std::string release;
   Query query;
   std::vector<Result> results;  // best first
   SignalWeights weights;        // that made the scores
   LeftOut left_out;
-  std::optional<double> floor = {};      // the least probability, where the floor was applied
+  std::optional<double> floor = {};             // the least probability, where the floor was applied
+  std::optional<Calibration> calibration = {};  // of the hits' probabilities; none where they have none
   std::optional<float> conformity = {};  // of the answer; none when it was not asked for, or hardly any hit has words
   Coverage coverage;
   Timing ms;

@@ -5,15 +5,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <sstream>
 
-#include "base/file.h"
-#include "pipeline/add.h"
-#include "pipeline/fingerprint.h"
-#include "support/odd_files.h"
-#include "support/scratch_folder.h"
-#include "support/tiny_model.h"
+#include "support/tiny_home.h"
 
 namespace likeness {
 namespace {
@@ -22,37 +16,14 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-class SearchServiceTest : public testing::Test {
+class SearchServiceTest : public TinyHomeTest {
  protected:
-  void SetUp() override {
-    const std::string toml = "threads = 2\n[deep]\nmodels = [\"tiny\"]\ncode_bits = 64\n";
-    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "likeness.toml", AsBytes(toml)).ok());
-    ASSERT_TRUE(InstallTinyModel(folder_ / "home" / "models", "tiny").ok());
-    home_ = *Home::Open(folder_ / "home", true);
-  }
-
-  void Write(int i) {
-    ASSERT_TRUE(WriteFileAtomic(folder_ / "pictures" / ("p" + std::to_string(i) + ".jpg"), AsBytes(Picture(i))).ok());
-  }
-  static std::string Picture(int i) { return MakeJpeg(i, 60, 40); }
-  static Signature SignatureOf(int i) { return Signature::Of(AsBytes(Picture(i))); }
-
   // Pictures of an even number are on board "even", the others on "odd"; number i is described as "picture word<i>".
   void Ingest(int count) {
-    std::string lines;
-    for (int i = 0; i < count; ++i) {
-      Write(i);
-      lines += "{\"pin\":" + std::to_string(i) + ",\"image\":\"p" + std::to_string(i) + ".jpg\",\"board\":\"" +
-               (i % 2 == 0 ? "even" : "odd") + "\",\"description\":\"picture word" + std::to_string(i) + "\"}\n";
-    }
-    std::istringstream stream(lines);
-    ASSERT_TRUE(AddLines(*home_, stream, folder_ / "pictures", {}, {}).ok());
-    Build();
-  }
-  void Build() {
-    const auto run = RunFingerprint(*home_, *CurrentExtractors(*home_), {});
-    ASSERT_TRUE(run.ok()) << run.status();
-    ASSERT_TRUE(BuildIndex(*home_, *BuildFeatures(*home_, run->features), {}).ok());
+    std::vector<BoardPin> pins;
+    for (int i = 0; i < count; ++i)
+      pins.push_back({i, i % 2 == 0 ? "even" : "odd", "picture word" + std::to_string(i)});
+    TinyHomeTest::Ingest(pins);
   }
   std::unique_ptr<SearchService> Service() { return *SearchService::Open(*home_, 2); }
   static SearchRequest Upload(const std::string& bytes) {
@@ -60,10 +31,6 @@ class SearchServiceTest : public testing::Test {
     request.image = AsBytes(bytes);
     return request;
   }
-
-  const ScratchFolder scratch_;
-  const std::filesystem::path folder_ = scratch_.path();
-  std::unique_ptr<Home> home_;
 };
 
 TEST_F(SearchServiceTest, APictureFindsItselfUploadedOrKnown) {
@@ -188,6 +155,41 @@ TEST_F(SearchServiceTest, AReleaseWithoutColorsSaysHowToGetThem) {
   const auto answer = Service()->Search(request);
   EXPECT_EQ(answer.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(answer.status().message()), HasSubstr("likeness.toml"));
+}
+
+// With the model that the program has a calibration of.
+class CalibrationTest : public TinyHomeTest {
+ protected:
+  CalibrationTest() : TinyHomeTest("efficientnet_lite1") {}
+};
+
+TEST_F(CalibrationTest, TheHomesOwnIsToldFromThatOfTheProgram) {
+  Ingest({{0, "a"}, {1, "a"}, {2, "b"}});
+  using Calibration = SearchAnswer::Calibration;
+  const auto calibration = [&](const SearchRequest& request) {
+    const SearchAnswer answer = *(*SearchService::Open(*home_, 2))->Search(request);
+    for (const auto& result : answer.results) {
+      EXPECT_EQ(result.hit.evidence.probability.has_value(), answer.calibration.has_value());
+    }
+    return answer.calibration;
+  };
+  SearchRequest known, color;
+  known.signature = SignatureOf(1);
+  known.ranking.floor = false;
+  color.color = ColorWish{};
+  EXPECT_EQ(calibration(known), Calibration::kShipped);
+  EXPECT_EQ(calibration(color), std::nullopt);
+  FloorModel::Parameters parameters = FloorModel::Default("deep.efficientnet_lite1")->parameters();
+  const auto write = [&] {
+    const std::string text = FloorModel::Create(parameters)->ToJson();
+    ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "ranking" / "floor.json", AsBytes(text)).ok());
+  };
+  write();
+  EXPECT_EQ(calibration(known), Calibration::kHome);
+  EXPECT_EQ(calibration(color), std::nullopt);
+  parameters.feature = "deep.another";
+  write();
+  EXPECT_EQ(calibration(known), Calibration::kShipped) << "the home's own is of another feature";
 }
 
 TEST_F(SearchServiceTest, ListsPagesInOneOrder) {

@@ -105,6 +105,8 @@ function requests(name, address) {
       const whole = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature})});
       assert.equal(whole.query.region, null);
       assert.ok(whole.results.length <= 24);
+      const likely = whole.results.filter(({evidence}) => evidence.probability !== undefined).length;
+      assert.equal(likely, whole.ranking.calibration === null ? 0 : whole.results.length, 'whose probabilities they are is told');
       const scores = whole.results.map((hit) => hit.score);
       assert.deepEqual(scores, [...scores].sort((a, b) => b - a), 'best first');
       const look = await hold(base, 'POST', '/v1/search', {status: 200, ...json({signature, tokens: false})});
@@ -133,6 +135,7 @@ function requests(name, address) {
       }
       const alone = await hold(base, 'POST', '/v1/search', {status: 200, ...json({color: '#c02030', k: 5})});
       assert.deepEqual([alone.query.signature, alone.query.color.weight], [null, 1]);
+      assert.equal(alone.ranking.calibration, null);
       for (const {score, distance, evidence} of alone.results) assert.deepEqual([score, distance, evidence.cosine], [evidence.color.match, null, null]);
       for (const wrong of [{signature, color: 'no such color'}, {signature, color: '#12345'}, {signature, color_weight: 0.5}, {signature, color: 'red', color_weight: 2},
                            {color: 'red', region: {x: 0, y: 0, width: 1, height: 1}}]) {

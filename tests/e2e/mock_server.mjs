@@ -109,6 +109,9 @@ function readColor({color, color_weight: weight}, alone) {
 // Every fourth picture shows the query in its left half.
 const tokensOf = ({signature}) => (signature[0] < '4' ? {tokens: {pairs: 40, verified: 31, region: [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]}} : {});
 
+// What was done to the list: nothing. As in a home without a calibration of its own.
+const ranking = (calibration) => ({floor: null, calibration, conformity: null, below_floor: 0, not_conforming: 0, collapsed: 0});
+
 function search(collection, {options, bytes}) {
   for (const name of Object.keys(options)) if (!kOptions.has(name)) throw bad(`There is no parameter ${name}.`);
   const alone = !bytes && !options.signature;
@@ -145,9 +148,9 @@ function search(collection, {options, bytes}) {
     release: 'mock', query: {signature, width: query.width, height: query.height, region: r, ...(wish ? {color: wish} : {})},
     results: found.slice(0, k).map(({item, bits, cosine, score}) => ({
       signature: item.signature, score, distance: bits, source: item.source, width: item.width, height: item.height,
-      evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine,
+      evidence: {feature: kFeature, hamming_bits: bits, code_bits: kCodeBits, cosine, probability: Math.max(0, cosine),
         ...(wish ? {color: colorEvidence(item, match)} : {}), ...(tokens ? tokensOf(item) : {})}, pins: item.pins})),
-    coverage: {searched: collection.items.length, images: collection.items.length},
+    ranking: ranking('shipped'), coverage: {searched: collection.items.length, images: collection.items.length},
     ms: {decode: bytes ? 3.2 : 0, feature: bytes || r ? 14.6 : 0, search: 0.7, total: bytes || r ? 18.9 : 0.9},
   };
 }
@@ -164,7 +167,7 @@ function searchColor(collection, options, wish, match) {
     results: found.slice(0, integer(options.k, 'k', 1, 1000, 24)).map((item) => ({
       signature: item.signature, score: match(item), distance: null, source: item.source, width: item.width, height: item.height,
       evidence: {feature: kColorFeature, hamming_bits: null, code_bits: null, cosine: null, color: colorEvidence(item, match)}, pins: item.pins})),
-    coverage: {searched: collection.items.length, images: collection.items.length},
+    ranking: ranking(null), coverage: {searched: collection.items.length, images: collection.items.length},
     ms: {decode: 0, feature: 0, search: 0.8, total: 0.9},
   };
 }

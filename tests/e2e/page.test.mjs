@@ -105,14 +105,14 @@ describe('the page', {concurrency: 3}, () => {
     await tile.locator('a').click();
     await page.waitForURL(`**/?signature=${signature}`);
     await answered(page);
-    const {results, coverage} = await ask(base, {signature, k: 48});
+    const {results, ranking, coverage} = await ask(base, {signature, k: 48});
     await assertShows(page, results);
     const first = page.locator('#answer-grid .tile[data-index="0"]');
     const {evidence, score} = results[0];
     assert.equal(await first.locator('.score b').textContent(), score.toFixed(2));
     const why = first.locator('.why-line');
-    const sure = evidence.probability === undefined ? `${evidence.hamming_bits}/${evidence.code_bits} bits` : /\d+ % sure/;
-    assert.match(await why.textContent(), new RegExp(sure));
+    const own = ranking.calibration === 'home';
+    assert.match(await why.textContent(), own ? /^\d+ % sure/ : new RegExp(`^${evidence.hamming_bits}/${evidence.code_bits} bits`));
     assert.match(await why.getAttribute('title'), new RegExp(`${evidence.hamming_bits} of ${evidence.code_bits} bits`));
     assert.ok((await page.locator('#summary').textContent()).includes(coverage.images.toLocaleString('en-US')));
     await page.goBack();
@@ -317,6 +317,36 @@ describe('the page', {concurrency: 3}, () => {
     await page.getByRole('button', {name: 'Search like this'}).click();
     await page.waitForURL(`**/?signature=${mock.collection.items[1].signature}`);
   }, {onMock: true}));
+
+  for (const calibration of ['home', 'shipped', undefined]) {
+    test(`how sure a result is, is told where the home was calibrated: ${calibration}`, () => withPage(async (page, base) => {
+      await page.route('**/v1/search', async (route) => {
+        const answer = await (await route.fetch()).json();
+        for (const {evidence} of answer.results) evidence.probability = 0.87;
+        await route.fulfill({json: {...answer, ranking: {...answer.ranking, calibration}}});
+      });
+      const says = async () => {
+        await answered(page);
+        const tile = page.locator('#answer-grid .tile').first();
+        const line = await tile.locator('.why-line').textContent();
+        await tile.hover();
+        await tile.locator('.tile-info').click();
+        const why = await page.locator('#detail[open] .why').textContent();
+        await page.keyboard.press('Escape');
+        return [/87 % sure/.test(line), /\d+\/\d+ bits/.test(line), /Probably relevant/.test(why)];
+      };
+      const own = calibration === 'home';
+      const picture = await sample(base);
+      await page.setInputFiles('#file', picture.file);
+      await page.waitForURL(`**/?signature=${picture.facts.signature}`);
+      assert.deepEqual(await says(), [own, !own, own], 'of an upload');
+      const tile = page.locator('#answer-grid .tile').nth(1);
+      const signature = await tile.getAttribute('data-signature');
+      await tile.locator('a').click();
+      await page.waitForURL(`**/?signature=${signature}`);
+      assert.deepEqual(await says(), [own, !own, own], 'of a picture of the collection');
+    }));
+  }
 
   test('colors: a swatch of the details finds everything in it, beside a picture the same look in it', () => withPage(async (page, base) => {
     const {signature} = mock.collection.items[3];
