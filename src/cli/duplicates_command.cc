@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "catalog/catalog.h"
 #include "cli/command.h"
@@ -16,7 +17,7 @@ struct Flags {
   std::string picture;
   size_t limit = 100;
   size_t threads = 0;
-  bool similar = false;
+  bool similar = false, again = false;
 };
 
 // What is told of a document: its signature, size and place.
@@ -111,7 +112,9 @@ CommandOutput OfCollection(Home& home, const CollectionDuplicates& duplicates, c
     options.threads = flags.threads == 0 ? AvailableThreads() : flags.threads;
     options.stop = &StopFlag();
     options.progress = [&bar](uint64_t done, uint64_t total) { bar.Show("duplicates", done, total); };
-    found = duplicates.FindClusters(options);
+    const absl::StatusOr<std::unique_ptr<DuplicateLog>> log = duplicates.OpenLog(flags.again);
+    if (!log.ok()) Log(LogLevel::kWarning, "duplicates_not_kept", {{"reason", MessageOf(log.status())}});
+    found = duplicates.FindClusters(options, log.ok() ? log->get() : nullptr);
   }
   const Names names(home, duplicates);
   CommandOutput output;
@@ -119,6 +122,7 @@ CommandOutput OfCollection(Home& home, const CollectionDuplicates& duplicates, c
   for (const DuplicateCluster& cluster : found.clusters) images += cluster.members.size() + 1;
   output.json = {{"release", duplicates.snapshot().name()},
                  {"images", found.images},
+                 {"asked", found.asked},
                  {"unreadable", found.unreadable},
                  {"complete", found.complete},
                  {"clusters_found", found.clusters.size()},
@@ -135,7 +139,7 @@ CommandOutput OfCollection(Home& home, const CollectionDuplicates& duplicates, c
   }
   output.text += std::to_string(found.clusters.size()) + " clusters with " + std::to_string(images) + " of " +
                  std::to_string(found.images) + " images\n";
-  if (!found.complete) output.text += "stopped early: there may be more\n";
+  if (!found.complete) output.text += "stopped early: there may be more; the next run goes on from here\n";
   return output;
 }
 
@@ -162,6 +166,7 @@ void AddDuplicatesCommand(Program& program) {
                       "A picture file, or the signature of an image; left out, the whole collection");
   command->add_option("--limit", flags->limit, "Duplicates or clusters told, at most; 0: all")->capture_default_str();
   command->add_flag("--similar", flags->similar, "Of a picture: tell similar ones, too");
+  command->add_flag("--again", flags->again, "Ask every image anew, also those that were asked before");
   command->add_option("--threads", flags->threads, "Threads; 0: one for each processor")->capture_default_str();
 }
 

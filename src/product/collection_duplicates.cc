@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "feature/hash.h"
 #include "feature/local.h"
 #include "image/decode.h"
@@ -138,8 +139,47 @@ DuplicateAnswer CollectionDuplicates::Find(const DuplicateQuery& query, const Du
   });
 }
 
-CollectionDuplicates::Clusters CollectionDuplicates::FindClusters(FindPairsOptions options) const {
+absl::StatusOr<std::unique_ptr<DuplicateLog>> CollectionDuplicates::OpenLog(bool again) const {
+  const std::string rules = FeatureKey::Of("duplicates", "rules=" + std::to_string(kDuplicateRules) +
+                                                             "\nlocal=" + LocalFeatureKey(*vocabulary_).ToString() +
+                                                             "\nhash=" + HashFeatureKey().ToString() + "\n")
+                                .version;
+  const std::filesystem::path folder = source_->home().path() / "duplicates";
+  std::error_code error;
+  if (again) std::filesystem::remove(folder / (rules + ".log"), error);
+  return DuplicateLog::Open(folder, rules);
+}
+
+void CollectionDuplicates::Remember(DuplicateLog& log, FindPairsOptions& options) const {
+  std::vector<bool> known(snapshot_->doc_count());
+  const auto document = [this](const Signature& signature) -> std::optional<uint64_t> {
+    const auto place = snapshot_->Find(signature);
+    if (!place) return std::nullopt;
+    const uint64_t ordinal = snapshot_->Ordinal(*place);
+    return visible_.empty() || visible_[ordinal] ? std::optional(ordinal) : std::nullopt;
+  };
+  for (const auto& [signature, found] : log.asked()) {
+    const auto asked = document(signature);
+    if (!asked) continue;
+    known[*asked] = true;
+    for (const DuplicateLog::Found& one : found) {
+      if (const auto other = document(one.image)) options.before.push_back({*asked, *other, one.score, one.evidence});
+    }
+  }
+  options.known = [known = std::move(known)](uint64_t asked) { return known[asked]; };
+  options.asked = [this, &log, told = false](uint64_t asked, std::span<const SamePair> same) mutable {
+    std::vector<DuplicateLog::Found> found;
+    for (const SamePair& pair : same) found.push_back({signature(pair.b), pair.score, pair.evidence});
+    const absl::Status written = log.Add(signature(asked), std::move(found));
+    if (!written.ok() && !std::exchange(told, true)) {
+      Log(LogLevel::kWarning, "duplicates_not_kept", {{"reason", MessageOf(written)}});
+    }
+  };
+}
+
+CollectionDuplicates::Clusters CollectionDuplicates::FindClusters(FindPairsOptions options, DuplicateLog* log) const {
   if (!visible_.empty()) options.allowed = [this](uint64_t document) { return visible_[document]; };
+  if (log != nullptr) Remember(*log, options);
   const FoundPairs found = FindSamePairs(*finder_, *vocabulary_, options);
   std::vector<uint64_t> weights(snapshot_->doc_count());
   for (uint64_t document = 0; document < weights.size(); ++document) {
@@ -151,6 +191,7 @@ CollectionDuplicates::Clusters CollectionDuplicates::FindClusters(FindPairsOptio
   clusters.clusters = ClusterDuplicates(found.pairs, weights);
   clusters.images = visible_.empty() ? weights.size() : static_cast<uint64_t>(std::ranges::count(visible_, true));
   clusters.pairs = found.pairs.size();
+  clusters.asked = found.asked;
   clusters.unreadable = found.unreadable;
   clusters.complete = found.complete;
   return clusters;

@@ -15,6 +15,7 @@
 #include "pipeline/home.h"
 #include "product/duplicate_clusters.h"
 #include "product/duplicate_finder.h"
+#include "product/duplicate_log.h"
 #include "types/signature.h"
 
 namespace likeness {
@@ -45,19 +46,27 @@ class CollectionDuplicates {
   DuplicateAnswer Find(const DuplicateQuery& query, const DuplicateFindOptions& options = {},
                        std::optional<Signature> except = std::nullopt) const;
 
-  // All clusters; the image with the most pixels represents its cluster. FindPairsOptions::allowed is set here.
+  // What runs before found by the same rules, in HOME/duplicates; `again`: forgets it. Errors: those of the log.
+  absl::StatusOr<std::unique_ptr<DuplicateLog>> OpenLog(bool again = false) const;
+
+  // All clusters; the image with the most pixels represents its cluster. FindPairsOptions::allowed, known, before and
+  // asked are set here. Images that `log` (may be null) has are not asked again: those that came since ask all, so that
+  // every pair of images was asked for by one of them at least.
   struct Clusters {
     std::vector<DuplicateCluster> clusters;
-    uint64_t images = 0;  // asked
+    uint64_t images = 0;  // of the release, without those whose pins are gone
+    uint64_t asked = 0;   // this time
     uint64_t pairs = 0;   // that are SAME
     uint64_t unreadable = 0;
     bool complete = true;
   };
-  Clusters FindClusters(FindPairsOptions options) const;
+  Clusters FindClusters(FindPairsOptions options, DuplicateLog* log = nullptr) const;
 
  private:
   class Source;
   CollectionDuplicates();
+  // Sets what `log` knows, and has it told what is found.
+  void Remember(DuplicateLog& log, FindPairsOptions& options) const;
 
   std::shared_ptr<const Snapshot> snapshot_;
   std::shared_ptr<const Vocabulary> vocabulary_;

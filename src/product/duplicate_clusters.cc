@@ -62,43 +62,58 @@ std::vector<DuplicateCluster> ClusterDuplicates(std::span<const SamePair> pairs,
   return clusters;
 }
 
+namespace {
+
+// What one document of the collection finds. Errors: those of reading it.
+absl::StatusOr<DuplicateAnswer> Ask(const DuplicateFinder& finder, const Vocabulary& vocabulary, uint64_t document,
+                                    const DuplicateFindOptions& options, const std::function<bool(uint64_t)>& allowed) {
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, finder.source().ReadPixels(document));
+  LIKENESS_ASSIGN_OR_RETURN(const DuplicateQuery query, DuplicateQuery::Of(pixels, vocabulary));
+  return finder.Find(query, options, allowed);
+}
+
+}  // namespace
+
 FoundPairs FindSamePairs(const DuplicateFinder& finder, const Vocabulary& vocabulary, const FindPairsOptions& options) {
   FoundPairs found;
   const uint64_t count = finder.source().doc_count();
   std::map<std::pair<uint64_t, uint64_t>, SamePair> pairs;
   std::mutex mutex;  // guards found, pairs and done
   uint64_t done = 0;
+  // Of both ways around the surer one, ties to the lower number, whichever thread comes first.
+  const auto keep = [&pairs](const SamePair& pair) {
+    const auto [known, is_new] = pairs.try_emplace(std::minmax(pair.a, pair.b), pair);
+    const bool better =
+        pair.score > known->second.score || (pair.score == known->second.score && pair.a < known->second.a);
+    if (!is_new && better) known->second = pair;
+  };
+  for (const SamePair& pair : options.before) keep(pair);
   ParallelFor(count, options.threads, [&](size_t document) {
     if (options.stop != nullptr && options.stop->load(std::memory_order_relaxed)) {
       const std::lock_guard lock(mutex);
       found.complete = false;
       return;
     }
-    DuplicateAnswer answer;
-    bool readable = true;
-    if (!options.allowed || options.allowed(document)) {
-      const absl::StatusOr<Pixels> pixels = finder.source().ReadPixels(document);
-      readable = pixels.ok();
-      if (readable) {
-        const absl::StatusOr<DuplicateQuery> query = DuplicateQuery::Of(*pixels, vocabulary);
-        readable = query.ok();
-        if (readable) {
-          answer = finder.Find(*query, options.find, [&](uint64_t other) {
-            return other != document && (!options.allowed || options.allowed(other));
-          });
-        }
-      }
-    }
+    const bool asks =
+        (!options.allowed || options.allowed(document)) && !(options.known != nullptr && options.known(document));
+    const auto others = [&](uint64_t other) {
+      return other != document && (!options.allowed || options.allowed(other));
+    };
+    absl::StatusOr<DuplicateAnswer> answer = DuplicateAnswer();
+    if (asks) answer = Ask(finder, vocabulary, document, options.find, others);
     const std::lock_guard lock(mutex);
-    found.unreadable += readable ? 0 : 1;
-    for (DuplicateMatch& match : answer.matches) {
-      if (match.verdict != DuplicateVerdict::kSame) break;
-      const std::pair key(std::min<uint64_t>(document, match.document), std::max<uint64_t>(document, match.document));
-      // Of both ways around the surer one, ties to the lower number, whichever thread comes first.
-      const auto [known, is_new] = pairs.try_emplace(key);
-      const bool better = is_new || match.score > known->second.score ||
-                          (match.score == known->second.score && document < known->second.a);
-      if (better) known->second = {document, match.document, match.score, std::move(match.evidence)};
+    if (asks) {
+      ++found.asked;
+      found.unreadable += answer.ok() ? 0 : 1;
+    }
+    if (asks && answer.ok()) {
+      std::vector<SamePair> same;
+      for (DuplicateMatch& match : answer->matches) {
+        if (match.verdict != DuplicateVerdict::kSame) break;
+        same.push_back({document, match.document, match.score, std::move(match.evidence)});
+        keep(same.back());
+      }
+      if (options.asked) options.asked(document, same);
     }
     if (options.progress) options.progress(++done, count);
   });

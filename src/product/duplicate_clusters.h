@@ -50,12 +50,18 @@ struct FindPairsOptions {
   std::function<void(uint64_t done, uint64_t total)> progress;  // may be null; one thread at a time
   const std::atomic<bool>* stop = nullptr;                      // may be null; what was found so far is returned
   std::function<bool(uint64_t)> allowed;                        // may be null: every document
+  // Documents that were asked before are not asked again: `before` has what they found. Both may be null or empty.
+  std::function<bool(uint64_t)> known;
+  std::vector<SamePair> before;
+  // Told of each document that was asked, with what is SAME; may be null; one thread at a time.
+  std::function<void(uint64_t document, std::span<const SamePair> found)> asked;
 };
 
-// All pairs of the finder's collection that are SAME, each once, with a < b or found from b only. Documents that cannot
-// be read are counted in `unreadable` and have no pairs.
+// All pairs of the finder's collection that are SAME, each once, by the surer of both ways around. Documents that
+// cannot be read are counted in `unreadable` and have no pairs.
 struct FoundPairs {
   std::vector<SamePair> pairs;
+  uint64_t asked = 0;  // documents, those that cannot be read included
   uint64_t unreadable = 0;
   bool complete = true;  // false: stopped
 };

@@ -20,6 +20,10 @@
 
 namespace likeness {
 
+// Raised whenever the same two pictures may be judged otherwise, or others proposed: what was found before counts no
+// more.
+inline constexpr int kDuplicateRules = 1;
+
 enum class DuplicateVerdict {
   kDifferent,
   kSimilar,  // shows some of the same, or looks much alike, but is another photograph

@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "base/log.h"
 #include "pipeline/home.h"
 #include "product/collection_duplicates.h"
 #include "store/release.h"
@@ -39,7 +40,9 @@ struct DuplicateService::Run {
         done = at;
         images = total;
       };
-      clusters = duplicates->FindClusters(options);
+      const absl::StatusOr<std::unique_ptr<DuplicateLog>> log = duplicates->OpenLog();
+      if (!log.ok()) Log(LogLevel::kWarning, "duplicates_not_kept", {{"reason", MessageOf(log.status())}});
+      clusters = duplicates->FindClusters(options, log.ok() ? log->get() : nullptr);
       ended = true;
     });
   }

@@ -15,6 +15,8 @@
 #include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
+#include "product/collection_duplicates.h"
+#include "product/duplicate_json.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
@@ -146,6 +148,43 @@ TEST_F(DuplicateServiceTest, ClustersAreFoundInTheBackgroundAndPaged) {
   Index();
   const auto again = service.Clusters(0, 10);
   ASSERT_TRUE(again.ok()) << again.status();
+}
+
+TEST_F(DuplicateServiceTest, AnImageIsAskedOnceAndNewOnesAskAll) {
+  Index();
+  const auto clusters = [&](bool again) {
+    const auto duplicates = *CollectionDuplicates::Open(*home_);
+    const auto log = *duplicates->OpenLog(again);
+    FindPairsOptions options;
+    options.threads = 2;
+    const CollectionDuplicates::Clusters found = duplicates->FindClusters(options, log.get());
+    std::string text;
+    std::vector<Signature> images;  // the representative of each, then its members
+    for (const DuplicateCluster& cluster : found.clusters) {
+      text += DuplicateClusterJson(cluster, [&](uint64_t document) {
+        return "\"signature\":\"" + duplicates->signature(document).Hex() + "\"";
+      });
+      images.push_back(duplicates->signature(cluster.representative));
+      for (const auto& member : cluster.members) images.push_back(duplicates->signature(member.document));
+    }
+    return std::tuple(found.asked, text, images);
+  };
+  const auto [first_asked, first, few] = clusters(false);
+  EXPECT_EQ(first_asked, uint64_t{kPhotographs + kCopies});
+  EXPECT_THAT(few, testing::Contains(Of(copies_[0])));
+  const auto [none_asked, second, same] = clusters(false);
+  EXPECT_EQ(none_asked, 0u);
+  EXPECT_EQ(second, first) << "with the same evidence to the bit";
+
+  const std::string late = *MakeThumbnail(AsBytes(photographs_[5]), {}, 150);
+  Write("late", late);
+  Index();
+  const auto [one_asked, grown_text, grown] = clusters(false);
+  EXPECT_EQ(one_asked, 1u);
+  EXPECT_THAT(grown, testing::Contains(Of(late)));
+  const auto [all_asked, anew_text, anew] = clusters(true);
+  EXPECT_EQ(all_asked, uint64_t{kPhotographs + kCopies + 1});
+  EXPECT_EQ(anew, grown) << "the same clusters, asked from either side";
 }
 
 }  // namespace
