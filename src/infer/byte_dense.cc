@@ -55,24 +55,60 @@ float StepOf(const uint16_t* from, size_t inputs) {
 
 int32_t Whole(float value, float inverse) { return static_cast<int32_t>(std::nearbyint(value * inverse)); }
 
+#if defined(__x86_64__)
+// The largest size in a run, of numbers; 0 where it has none.
+float Largest(const float* from) {
+  const __m128 sizes = _mm_castsi128_ps(_mm_set1_epi32(0x7fffffff));
+  __m128 most = _mm_setzero_ps();
+  // Where one of two is no number, the second is given.
+  for (size_t i = 0; i < kRun; i += 4) most = _mm_max_ps(_mm_and_ps(_mm_loadu_ps(from + i), sizes), most);
+  alignas(16) float lanes[4];
+  _mm_store_ps(lanes, most);
+  return *std::max_element(lanes, lanes + 4);
+}
+
+// Whole of four weights as bytes.
+void WholeBytes(const float* from, float inverse, std::byte* to) {
+  const __m128i whole = _mm_cvtps_epi32(_mm_mul_ps(_mm_loadu_ps(from), _mm_set1_ps(inverse)));
+  const __m128i low = _mm_and_si128(whole, _mm_set1_epi32(0xff)), pairs = _mm_packs_epi32(low, low);
+  const int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(pairs, pairs));
+  std::memcpy(to, &bytes, sizeof(bytes));
+}
+#else
+float Largest(const float* from) {
+  float most = 0;
+  for (size_t i = 0; i < kRun; ++i) most = std::max(most, std::abs(from[i]));
+  return most;
+}
+
+void WholeBytes(const float* from, float inverse, std::byte* to) {
+  for (size_t i = 0; i < 4; ++i) to[i] = static_cast<std::byte>(static_cast<int8_t>(Whole(from[i], inverse)));
+}
+#endif
+
 }  // namespace
 
 ByteMatrix::ByteMatrix(size_t inputs, size_t outputs, const Row& row)
     : inputs_(inputs), bytes_(NewBytes(outputs / kSide * (inputs / kRun) * kRunBytes)) {
-  std::vector<float> floats(inputs);
-  for (size_t o = 0; o < outputs; ++o) {
-    row(o, floats.data());
-    for (size_t run = 0; run < inputs / kRun; ++run) {
-      std::byte* const to = bytes_.get() + (o / kSide * (inputs / kRun) + run) * kRunBytes;
-      const float* const from = floats.data() + run * kRun;
-      float most = 0;
-      for (size_t i = 0; i < kRun; ++i) most = std::max(most, std::abs(from[i]));
-      const float scale = most / 127, inverse = most > 0 ? 127 / most : 0;
-      for (size_t i = 0; i < kRun; ++i) {
-        to[PlaceInRun(i, o % kSide)] = static_cast<std::byte>(static_cast<int8_t>(Whole(from[i], inverse)));
-      }
-      std::memcpy(to + kWeightBytes + o % kSide * sizeof(float), &scale, sizeof(scale));
+  const size_t threads = WorkThreads();
+  std::vector<float> rows(threads * inputs);
+  ShareWork(threads, [&](size_t thread) {
+    const Share share = ShareOf(outputs, kSide, thread, threads);
+    float* const floats = rows.data() + thread * inputs;
+    for (size_t o = share.first; o < share.last; ++o) {
+      row(o, floats);
+      SetOutput(o, floats);
     }
+  });
+}
+
+void ByteMatrix::SetOutput(size_t output, const float* floats) {
+  for (size_t run = 0; run < inputs_ / kRun; ++run) {
+    std::byte* const to = bytes_.get() + (output / kSide * (inputs_ / kRun) + run) * kRunBytes;
+    const float* const from = floats + run * kRun;
+    const float most = Largest(from), scale = most / 127, inverse = most > 0 ? 127 / most : 0;
+    for (size_t i = 0; i < kRun; i += 4) WholeBytes(from + i, inverse, to + PlaceInRun(i, output % kSide));
+    std::memcpy(to + kWeightBytes + output % kSide * sizeof(float), &scale, sizeof(scale));
   }
 }
 

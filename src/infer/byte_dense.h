@@ -33,7 +33,7 @@ struct ByteDenseShape {
 // and the 16 scales.
 class ByteMatrix {
  public:
-  // Writes the weights of one output, [inputs].
+  // Writes the weights of one output, [inputs]. Several threads call it at once.
   using Row = std::function<void(size_t output, float* to)>;
   ByteMatrix(size_t inputs, size_t outputs, const Row& row);
 
@@ -42,6 +42,8 @@ class ByteMatrix {
   float At(size_t output, size_t input) const;
 
  private:
+  void SetOutput(size_t output, const float* floats);
+
   size_t inputs_;
   Bytes bytes_;
 };

@@ -208,6 +208,27 @@ TEST_F(InferTest, EveryMistakeIsOneSentence) {
   EXPECT_THAT(Refusal(same), HasSubstr("not_found"));
 }
 
+TEST_F(InferTest, AFileThatIsNotTheCardsIsRefusedForThatHoweverItIsRead) {
+  const auto refusal = [&](const ModelOptions& options) {
+    const auto model = LoadModel(model_.weights_path, model_.card, options);
+    return model.ok() ? "it was loaded" : std::string(model.status().message());
+  };
+  const std::string right = *ReadFile(model_.weights_path);
+  std::string changed = right;
+  changed[changed.size() / 2] = static_cast<char>(changed[changed.size() / 2] ^ 1);
+  const std::vector<std::string> others = {changed, right.substr(0, right.size() / 2), "certainly no network", ""};
+  for (const Executor executor : {Executor::kAuto, Executor::kOneDnn, Executor::kOnnxRuntime}) {
+    for (const size_t threads : {1, 3}) {
+      for (const std::string& other : others) {
+        ASSERT_TRUE(WriteFileAtomic(model_.weights_path, AsBytes(other)).ok());
+        EXPECT_THAT(refusal({.threads = threads, .executor = executor}), HasSubstr("its SHA-256 differs"));
+      }
+      ASSERT_TRUE(WriteFileAtomic(model_.weights_path, AsBytes(right)).ok());
+      EXPECT_EQ(refusal({.threads = threads, .executor = executor}), "it was loaded");
+    }
+  }
+}
+
 TEST_F(InferTest, TheLibraryFindsTheFirstAndNamesWhatThereIs) {
   const auto later = folder_ / "later";
   ASSERT_TRUE(InstallTinyModel(later, "tiny", {.seed = 2}).ok());

@@ -1,6 +1,7 @@
 // Which executor a file goes to.
 #include <algorithm>
 #include <array>
+#include <future>
 
 #include "base/bytes.h"
 #include "base/file.h"
@@ -10,6 +11,7 @@
 #include "infer/onednn_model.h"
 #include "infer/onnx_graph.h"
 #include "infer/onnx_model.h"
+#include "infer/tile_choice.h"
 #include "infer/typical_image.h"
 
 namespace likeness {
@@ -30,9 +32,9 @@ absl::StatusOr<std::unique_ptr<Model>> LoadWithOneDnn(std::shared_ptr<const Mapp
   LIKENESS_ASSIGN_OR_RETURN(Network network, BuildNetwork(onnx, tensors, input));
   FuseSteps(network);
   const bool bf16 = options.precision.value_or(card.precision) == Precision::kBf16 && HasFastBf16();
-  return MakeOneDnnModel(
-      std::move(network), std::move(file),
-      {.threads = options.threads, .bf16 = bf16, .typical = bf16 ? TypicalImage(card.input) : std::vector<float>()});
+  OneDnnOptions used{.threads = options.threads, .bf16 = bf16};
+  if (bf16 && !CenteredValues(network).empty()) used.typical = TypicalImage(card.input);
+  return MakeOneDnnModel(std::move(network), std::move(file), used);
 }
 
 absl::Status CheckDimension(const ModelCard& card, std::span<const std::string> tensors, const Model& model) {
@@ -62,19 +64,29 @@ absl::StatusOr<Executor> ParseExecutor(std::string_view name) {
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const std::filesystem::path& path, const ModelCard& card,
                                                  const ModelOptions& options) {
   LIKENESS_ASSIGN_OR_RETURN(const std::shared_ptr<const MappedFile> file, MappedFile::Open(path));
-  if (options.verify_checksum && Sha256Hex(file->bytes()) != card.sha256) {
+  // Looking through a large file takes long: with threads to spare the network is made meanwhile.
+  std::future<bool> described;
+  if (options.verify_checksum) {
+    const auto spare = options.threads > 1 ? std::launch::async | std::launch::deferred : std::launch::deferred;
+    described = std::async(spare, [&] { return Sha256Hex(file->bytes()) == card.sha256; });
+  }
+  const auto check = [&]() -> absl::Status {
+    if (!described.valid() || described.get()) return absl::OkStatus();
     return absl::InvalidArgumentError(path.string() + " is not the file that the card of model \"" + card.name +
                                       "\" describes: its SHA-256 differs");
-  }
+  };
+  if (options.threads <= 1) LIKENESS_RETURN_IF_ERROR(check());
   std::vector<std::string> tensors;
   for (const std::string& layer : options.layers) tensors.push_back(card.TensorOf(layer));
   if (tensors.empty()) tensors.push_back(card.TensorOf({}));
   absl::StatusOr<std::unique_ptr<Model>> model = absl::UnimplementedError("");
   if (options.executor != Executor::kOnnxRuntime) {
     model = LoadWithOneDnn(file, card, tensors, options);
+    LIKENESS_RETURN_IF_ERROR(check());
     if (!model.ok() && options.executor == Executor::kOneDnn) return Annotate(model.status(), path.string());
   }
   if (!model.ok()) {
+    LIKENESS_RETURN_IF_ERROR(check());
     const std::string reason = MessageOf(model.status());
     model = MakeOnnxRuntimeModel(file->bytes(), card, tensors, options.threads);
     if (!model.ok()) return Annotate(model.status(), path.string());

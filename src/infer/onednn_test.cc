@@ -330,6 +330,30 @@ TEST_F(OneDnnTest, WhatLiesLessItsCenterIsRoundedMoreFinely) {
   EXPECT_LT(1 - Cosine(a, c), 0.7 * (1 - Cosine(a, b)));
 }
 
+TEST_F(OneDnnTest, ATypicalImageChangesNothingWhereNoValueIsCentered) {
+  if (!HasFastBf16()) GTEST_SKIP() << "this processor has no AMX with bf16, or LIKENESS_CPU forbids it";
+  const BuiltModel built = *BuildModel("squeezenet");
+  const auto file = std::make_shared<const std::string>(built.file);
+  const OnnxFile onnx = *ReadOnnxFile(AsBytes(*file));
+  const auto images = Images(2, 3, built.card.input.width, 3);
+  const auto run = [&](const Model& model) {
+    std::vector<float> out(2 * model.output_size());
+    EXPECT_TRUE(model.Run(images, 2, out).ok());
+    return out;
+  };
+  const auto make = [&](std::vector<float> typical) {
+    const Extent input = {3, built.card.input.height, built.card.input.width};
+    Network network = *BuildNetwork(onnx, std::vector{std::string(built.card.TensorOf({}))}, input);
+    FuseSteps(network);
+    EXPECT_TRUE(CenteredValues(network).empty());
+    return run(**MakeOneDnnModel(std::move(network), file, {.bf16 = true, .typical = std::move(typical)}));
+  };
+  const auto without = make({});
+  EXPECT_EQ(make(TypicalImage(built.card.input)), without) << "to the bit";
+  const ModelFiles files = Write(built.file, built.card);
+  EXPECT_EQ(run(*Load(files, {.executor = Executor::kOneDnn, .precision = Precision::kBf16})), without);
+}
+
 TEST_F(OneDnnTest, SeveralLayersComeFromOnePass) {
   const BuiltModel built = *BuildModel("squeezenet");
   const ModelFiles files = Write(built.file, built.card);

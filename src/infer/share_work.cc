@@ -10,7 +10,7 @@ namespace likeness {
 size_t WorkThreads() { return static_cast<size_t>(omp_get_max_threads()); }
 
 void ShareWork(size_t threads, const std::function<void(size_t thread)>& work) {
-#if defined(_OPENMP)
+#if defined(_OPENMP) && !defined(__SANITIZE_THREAD__)  // which does not see how OpenMP's threads wait for each other
   if (threads > 1) {
 #pragma omp parallel num_threads(static_cast <int>(threads))
     {

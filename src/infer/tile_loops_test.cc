@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #include "base/random.h"
@@ -12,6 +13,8 @@
 #include "infer/onednn_model.h"
 #include "infer/page_bytes.h"
 #include "infer/tile_convolution.h"
+
+extern "C" void omp_set_num_threads(int threads);  // of OpenMP's runtime; what loops are shared by
 
 namespace likeness {
 namespace {
@@ -140,6 +143,33 @@ TEST(ByteDense, EqualsItsSlowTwinAndComesCloseToFloats) {
       for (size_t i = 0; i < slow.size(); ++i) worst = std::max(worst, std::abs(double{slow[i]} - fast[i]));
       EXPECT_LT(worst, 1e-5 * static_cast<double>(s.inputs)) << vectors << " vectors of " << inputs;
     }
+  }
+}
+
+TEST(ByteMatrix, IsTheSameOnAnyNumberOfThreadsAndWhatTheRuleSays) {
+  Random random(kSeed);
+  constexpr size_t kInputs = 640, kOutputs = 80, kRun = ByteDenseShape::kRun;
+  std::vector<float> weights(kInputs * kOutputs);
+  for (float& weight : weights) weight = static_cast<float>(random.Normal());
+  for (size_t i = 0; i < kRun; ++i) weights[3 * kRun + i] = 0;                       // a run of zeros
+  for (size_t i = 0; i < kRun; ++i) weights[7 * kRun + i] = i == 5 ? 127 : i / 2.f;  // halves go to the even number
+  std::string first;
+  for (const int threads : {1, 2, 3, 7}) {
+    omp_set_num_threads(threads);
+    const ByteMatrix matrix(kInputs, kOutputs,
+                            [&](size_t o, float* to) { std::copy_n(&weights[o * kInputs], kInputs, to); });
+    for (size_t o = 0; o < kOutputs; ++o) {
+      for (size_t i = 0; i < kInputs; ++i) {
+        const float* const run = &weights[o * kInputs + i / kRun * kRun];
+        float most = 0;
+        for (size_t k = 0; k < kRun; ++k) most = std::max(most, std::abs(run[k]));
+        const float inverse = most > 0 ? 127 / most : 0;
+        ASSERT_EQ(matrix.At(o, i), most / 127 * std::nearbyint(run[i % kRun] * inverse)) << o << ", " << i;
+      }
+    }
+    const std::string bytes(reinterpret_cast<const char*>(matrix.data()), kInputs * kOutputs * (kRun + 4) / kRun);
+    if (first.empty()) first = bytes;
+    EXPECT_EQ(bytes, first) << threads << " threads";
   }
 }
 

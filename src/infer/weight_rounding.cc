@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "infer/share_work.h"
+
 namespace likeness {
 namespace {
 
@@ -17,7 +19,9 @@ namespace {
 #define LIKENESS_CLONES
 #endif
 
-constexpr size_t kRows = 8;  // that are subtracted at once
+constexpr size_t kRows = 8;                  // that are subtracted at once
+constexpr size_t kFew = 32;                  // weights of a kernel that are put in order one by one
+constexpr size_t kShared = size_t{1} << 18;  // weights from which on several threads round them
 
 float Rounded(float value) {
   const auto bits = std::bit_cast<uint32_t>(value);
@@ -64,23 +68,48 @@ void Factorize(size_t depth, float* moments) {
   }
 }
 
+uint32_t SizeOf(const float* weight) { return std::bit_cast<uint32_t>(*weight) & 0x7fffffffu; }  // of a NaN too
+
+// Largest first, those of one size in their order.
+void SortBySize(std::span<float*> kernel) {
+  if (kernel.size() > kFew) {
+    std::ranges::stable_sort(kernel, std::ranges::greater(), SizeOf);
+    return;
+  }
+  for (size_t i = 1; i < kernel.size(); ++i) {
+    float* const weight = kernel[i];
+    const uint32_t size = SizeOf(weight);
+    size_t at = i;
+    for (; at > 0 && SizeOf(kernel[at - 1]) < size; --at) kernel[at] = kernel[at - 1];
+    kernel[at] = weight;
+  }
+}
+
+// In the order given; the last takes what the others leave.
+void RoundKernel(std::span<float* const> kernel) {
+  float carry = 0;
+  for (float* const weight : kernel) {
+    const float wanted = *weight + carry, given = Rounded(wanted);
+    carry = std::isfinite(given) ? wanted - given : 0;
+    *weight = given;
+  }
+}
+
 }  // namespace
 
 std::vector<float> RoundedKernels(std::span<const float> weights, size_t taps) {
   std::vector<float> rounded(weights.begin(), weights.end());
-  std::vector<float*> kernel(taps);
-  for (size_t first = 0; first < rounded.size(); first += taps) {
-    for (size_t i = 0; i < taps; ++i) kernel[i] = &rounded[first + i];
-    std::ranges::stable_sort(kernel, std::ranges::greater(), [](const float* weight) {
-      return std::bit_cast<uint32_t>(*weight) & 0x7fffffffu;  // its size; of a NaN too
-    });
-    float carry = 0;
-    for (float* const weight : kernel) {
-      const float wanted = *weight + carry, given = Rounded(wanted);
-      carry = std::isfinite(given) ? wanted - given : 0;
-      *weight = given;
+  const size_t kernels = rounded.size() / taps, threads = rounded.size() < kShared ? 1 : WorkThreads();
+  std::vector<float*> order(threads * taps);
+  ShareWork(threads, [&](size_t thread) {
+    const Share share = ShareOf(kernels, 1, thread, threads);
+    const std::span<float*> kernel = std::span(order).subspan(thread * taps, taps);
+    for (size_t k = share.first; k < share.last; ++k) {
+      for (size_t i = 0; i < taps; ++i) kernel[i] = &rounded[k * taps + i];
+      SortBySize(kernel);
+      RoundKernel(kernel);
     }
-  }
+  });
   return rounded;
 }
 

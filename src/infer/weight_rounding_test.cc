@@ -10,6 +10,8 @@
 
 #include "base/random.h"
 
+extern "C" void omp_set_num_threads(int threads);  // of OpenMP's runtime; what loops are shared by
+
 namespace likeness {
 namespace {
 
@@ -43,6 +45,37 @@ TEST(WeightRounding, ErrorsOfAKernelCancel) {
     left += sum * sum, plain += nearest * nearest;
   }
   EXPECT_LT(left, 0.02 * plain);
+}
+
+// One kernel after another, as the rule says it.
+std::vector<float> PlainRoundedKernels(std::vector<float> weights, size_t taps) {
+  for (size_t first = 0; first < weights.size(); first += taps) {
+    std::vector<size_t> order(taps);
+    std::iota(order.begin(), order.end(), first);
+    std::ranges::stable_sort(order, [&](size_t a, size_t b) { return std::abs(weights[a]) > std::abs(weights[b]); });
+    float carry = 0;
+    for (const size_t i : order) {
+      const float wanted = weights[i] + carry;
+      weights[i] = Nearest(wanted);
+      carry = wanted - weights[i];
+    }
+  }
+  return weights;
+}
+
+TEST(WeightRounding, ManyKernelsOnSeveralThreadsAreWhatOneAfterAnotherIs) {
+  Random random(kSeed);
+  for (const size_t taps : {1, 4, 9, 25, 121}) {
+    for (const size_t kernels : {7, 300'000}) {
+      auto weights = Normal(random, std::min<size_t>(taps * kernels, 400'000) / taps * taps);
+      for (size_t i = 1; i < weights.size(); i += 3) weights[i] = -weights[i - 1];  // of one size
+      const auto plain = PlainRoundedKernels(weights, taps);
+      for (const int threads : {1, 2, 5}) {
+        omp_set_num_threads(threads);
+        ASSERT_EQ(RoundedKernels(weights, taps), plain) << taps << " weights a kernel, threads: " << threads;
+      }
+    }
+  }
 }
 
 // Inputs that go together: a few common causes, and a little of their own.
