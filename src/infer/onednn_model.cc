@@ -62,7 +62,8 @@ class NetworkModel final : public OneDnnModel {
       if (step.kind == Step::Kind::kDense) dense += step.weights.values.size();
     }
     if (options_.bf16 && options_.typical.size() == input_size()) {
-      const ThreadScope threads(options_.threads);
+      // On one thread whatever the options say: sums in another order are other centers, and other values from then on.
+      const ThreadScope threads(1);
       centers_ = CentersOf(network_, engine_, options_.typical, weights_);
     }
     batch_ = dense > size_t{4} << 20 || (!options_.bf16 && all > size_t{16} << 20) ? 8 : 4;
