@@ -107,11 +107,14 @@ absl::Status NatsTasks::PublishWindow(std::span<const Task> tasks, uint64_t& add
   return connection_.StatusOf(result, "cannot publish");
 }
 
+// Where the answer is awaited names this message and no other: sent again because its answer was lost with a leader, it
+// is not stored again, though the task may be done and gone by then.
 natsStatus NatsTasks::Send(const Task& task, const std::string& answer) const {
   natsMsg* raw = nullptr;
-  const natsStatus status = natsMsg_Create(&raw, (prefix_ + SubjectOf(task.id)).c_str(), answer.c_str(),
-                                           task.payload.data(), static_cast<int>(task.payload.size()));
+  natsStatus status = natsMsg_Create(&raw, (prefix_ + SubjectOf(task.id)).c_str(), answer.c_str(), task.payload.data(),
+                                     static_cast<int>(task.payload.size()));
   const NatsMessage message(raw);
+  if (status == NATS_OK) status = natsMsgHeader_Set(raw, "Nats-Msg-Id", answer.c_str());
   return status == NATS_OK ? natsConnection_PublishMsg(connection_.connection(), raw) : status;
 }
 
