@@ -51,7 +51,7 @@ class CollectionDuplicates {
 
   // All clusters; the image with the most pixels represents its cluster. FindPairsOptions::allowed, known, before and
   // asked are set here. Images that `log` (may be null) has are not asked again: those that came since ask all, so that
-  // every pair of images was asked for by one of them at least.
+  // every pair of images was asked for by one of them at least, but for images whose pins went and came back meanwhile.
   struct Clusters {
     std::vector<DuplicateCluster> clusters;
     uint64_t images = 0;  // of the release, without those whose pins are gone

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/thread_pool.h"
 #include "feature/color.h"
 #include "feature/hash.h"
@@ -257,7 +258,7 @@ absl::StatusOr<std::shared_ptr<const Snapshot>> SearchService::Coming(const Rele
 absl::Status SearchService::Warm() {
   const std::shared_ptr<const Serving> serving = this->serving();
   if (serving == nullptr) return absl::OkStatus();
-  if (WantsKeypoints(*serving, serving->weights)) LIKENESS_RETURN_IF_ERROR(serving->keypoints->Warm());
+  if (WantsKeypoints(*serving, serving->weights)) (void)serving->keypoints->Warm();  // each query says why not
   LIKENESS_ASSIGN_OR_RETURN(const auto extractor, Extractor(*serving));
   return extractor->Warm();
 }
@@ -337,15 +338,16 @@ absl::Status SearchService::LookAt(const SearchRequest& request, const Serving& 
     HalfToFloat(halves, vector);
     query.code = serving.binarizer->Encode(vector);
   }
+  answer.ms.feature = watch.Milliseconds();
   if (!request.region && !query.color) query.color = ColorsOf(serving, query.weights, pixels);
   if (other.joinable()) {
     other.join();
   } else if (keypoints) {
     local = KeypointsOf(serving, pixels, request.region);
   }
-  LIKENESS_RETURN_IF_ERROR(local.status());
-  if (keypoints) query.local = *std::move(local);
-  answer.ms.feature = watch.Milliseconds();
+  // The look alone answers, too.
+  if (!local.ok()) Log(LogLevel::kWarning, "keypoints_not_found", {{"reason", MessageOf(local.status())}});
+  if (keypoints && local.ok()) query.local = *std::move(local);
   return absl::OkStatus();
 }
 

@@ -76,10 +76,11 @@ struct SearchAnswer {
   };
   // Milliseconds of wall time.
   struct Timing {
-    double decode = 0;   // bytes to pixels to tensor; 0 for a known image without a region
-    double feature = 0;  // tensor to code; keypoints and colors, where they are asked for, meanwhile
-    double search = 0;   // filter, leaf, root
-    double total = 0;    // all of it, with the facts of the results
+    double decode = 0;  // bytes to pixels to tensor; 0 for a known image without a region
+    double feature =
+        0;              // tensor to code; keypoints are looked for meanwhile, and what they take longer is in the total
+    double search = 0;  // filter, leaf, root
+    double total = 0;   // all of it, with the facts of the results
   };
   // What probabilities were calibrated on: the pictures that the program was made with, or this collection. How sure a
   // hit is, is a fact with the latter alone.

@@ -121,6 +121,17 @@ TEST_F(TokenQueryTest, WithoutTheirVocabularyTheLookAnswers) {
   EXPECT_FALSE(answer.results[0].hit.evidence.tokens);
 }
 
+TEST_F(TokenQueryTest, WithADamagedVocabularyTheLookAnswers) {
+  std::string words = *ReadFile(*FindVocabulary(home_->path()));
+  words[words.size() - 100] = static_cast<char>(words[words.size() - 100] ^ 1);
+  ASSERT_TRUE(WriteFileAtomic(folder_ / "home" / "vocabularies" / "default.safetensors", AsBytes(words)).ok());
+  const std::string picture = Picture(2);
+  const SearchAnswer answer = Ask(Upload(picture));
+  ASSERT_FALSE(answer.results.empty()) << "no fault of the picture's";
+  EXPECT_EQ(answer.results[0].hit.signature, SignatureOf(2));
+  EXPECT_FALSE(answer.results[0].hit.evidence.tokens);
+}
+
 TEST_F(TokenQueryTest, APictureWithoutKeypointsAsksByItsLook) {
   Pixels flat{.width = 200, .height = 100, .rgb = {}, .full_width = 200, .full_height = 100};
   flat.rgb.assign(size_t{3} * 200 * 100, 90);
