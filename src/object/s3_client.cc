@@ -354,11 +354,13 @@ absl::StatusOr<S3Reply> S3Client::Do(const S3Call& call) {
     }
     const SteadyClock::time_point now = SteadyClock::now();
     if (++failures == 1 && !call.within) until = now + options_.retry_for;
-    const auto pause = Pause(options_, failures, reply);
-    if (now + pause >= until) {
+    std::chrono::nanoseconds pause = Pause(options_, failures, reply);
+    if (call.within ? now + pause >= until : now >= until) {
       if (connection) GiveBack(std::move(connection));
       return failure;
     }
+    // The last attempt comes when retry_for ends, however the pauses fell out.
+    if (!call.within) pause = std::min<std::chrono::nanoseconds>(pause, until - now);
     std::this_thread::sleep_for(pause);
   }
 }

@@ -95,15 +95,17 @@ TEST_F(S3StoreTest, AsksAgainWhatFailsForAWhile) {
   }
 }
 
+// All of the while is used, however the pauses, which are random, fall out.
 TEST_F(S3StoreTest, GivesUpAfterAWhile) {
-  auto store = Open(Options());
+  const S3Options options = Options();
+  auto store = Open(options);
   Misbehave("GET", 1000, FakeS3::Error(503, "SlowDown"));
   const Stopwatch watch;
   const absl::Status status = store->Get("k").status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_GT(watch.Milliseconds(), 100);
+  EXPECT_GE(watch.Milliseconds(), static_cast<double>(options.retry_for.count()));
   EXPECT_LT(watch.Milliseconds(), 3000);
-  EXPECT_GT(store->counts().retries, 3u);
+  EXPECT_GT(store->counts().retries, 1u);
   EXPECT_THAT(MessageOf(status), HasSubstr("SlowDown"));
 }
 

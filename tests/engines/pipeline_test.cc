@@ -19,6 +19,7 @@
 #include "catalog/postgres.h"
 #include "pipeline/features.h"
 #include "support/engines.h"
+#include "support/nats_cluster.h"
 #include "support/scratch_folder.h"
 #include "tests/fault/collection.h"
 
@@ -64,22 +65,7 @@ class Place {
            *EngineSetting("LIKENESS_TEST_NATS_URLS") + "\"\nname = \"" + name_ + "\"\n";
   }
 
-  // The number of the NATS server that leads the stream of tasks, or "".
-  std::string Leader() const {
-    natsConnection* connection = Connect();
-    jsCtx* jetstream = nullptr;
-    jsStreamInfo* info = nullptr;
-    std::string leader;
-    if (natsConnection_JetStream(&jetstream, connection, nullptr) == NATS_OK &&
-        js_GetStreamInfo(&info, jetstream, (name_ + "-tasks").c_str(), nullptr, nullptr) == NATS_OK &&
-        info->Cluster != nullptr && info->Cluster->Leader != nullptr) {
-      leader = info->Cluster->Leader;
-    }
-    jsStreamInfo_Destroy(info);
-    jsCtx_Destroy(jetstream);
-    natsConnection_Destroy(connection);
-    return leader.empty() ? "" : leader.substr(leader.size() - 1);
-  }
+  std::string Leader() const { return NatsLeader(*EngineSetting("LIKENESS_TEST_NATS_URLS"), name_ + "-tasks"); }
 
  private:
   static natsConnection* Connect() {
@@ -192,7 +178,7 @@ TEST_F(Run, SurvivesTheLeaderOfNats) {
     const std::string leader = place_->Leader();
     EXPECT_TRUE(Engines("kill nats " + leader)) << "server '" << leader << "'";
   });
-  EXPECT_TRUE(Engines("start nats"));
+  EXPECT_TRUE(Engines("start nats") || Engines("start nats")) << "a server that came back is not current";
 }
 
 TEST_F(Run, SurvivesARestartOfPostgres) {

@@ -12,6 +12,7 @@
 #include "engines/queue_cost.h"
 #include "queue/nats_queue.h"
 #include "support/engines.h"
+#include "support/nats_cluster.h"
 #include "support/nats_server.h"
 #include "support/scratch_folder.h"
 
@@ -82,17 +83,6 @@ class Servers {
     return js_Publish(nullptr, jetstream_, (queue + subject).c_str(), text.data(), static_cast<int>(text.size()),
                       nullptr, nullptr) == NATS_OK;
   }
-  // The number of the server that leads a stream, as scripts/engines counts them.
-  std::string Leader(const std::string& stream) const {
-    jsStreamInfo* info = nullptr;
-    std::string leader;
-    if (js_GetStreamInfo(&info, jetstream_, stream.c_str(), nullptr, nullptr) == NATS_OK && info->Cluster != nullptr &&
-        info->Cluster->Leader != nullptr) {
-      leader = info->Cluster->Leader;
-    }
-    jsStreamInfo_Destroy(info);
-    return leader.empty() ? "" : leader.substr(leader.size() - 1);
-  }
 
  private:
   natsConnection* connection_ = nullptr;
@@ -113,16 +103,18 @@ std::string NewName() { return "t" + std::to_string(std::chrono::steady_clock::n
 // Planner and workers go on while the server dies that leads the tasks, then the one that leads the leases.
 TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   LIKENESS_REQUIRE_ENGINE(kUrls);
-  constexpr int kTasks = 400;
+  constexpr int kTasks = 400, kWorkers = 3, kKills = 2;
   const std::string name = NewName();
+  NatsOptions options = Options(name);
+  options.call_timeout = std::chrono::minutes(1);  // on a busy machine several elections may fail before one succeeds
   const Servers servers;
   std::mutex mutex;
   std::map<std::string, int> acknowledged, delivered;
   std::atomic<bool> stop = false;
   std::vector<std::thread> threads;
-  for (int w = 0; w < 3; ++w) {
+  for (int w = 0; w < kWorkers; ++w) {
     threads.emplace_back([&, w] {
-      auto queue = OpenNatsQueue(Options(name));
+      auto queue = OpenNatsQueue(options);
       ASSERT_TRUE(queue.ok()) << queue.status();
       while (!stop) {
         const auto lease = (*queue)->Pull("worker" + std::to_string(w), std::chrono::seconds(3), milliseconds(300));
@@ -137,7 +129,7 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
       }
     });
   }
-  const auto queue = OpenNatsQueue(Options(name));
+  const auto queue = OpenNatsQueue(options);
   ASSERT_TRUE(queue.ok()) << queue.status();
   std::thread planner([&] {
     for (int i = 0; i < kTasks; ++i) {
@@ -148,16 +140,15 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   });
   for (const std::string stream : {"-tasks", "-leases"}) {
     std::this_thread::sleep_for(std::chrono::seconds(1));
-    const std::string leader = servers.Leader(name + stream);
+    const std::string leader = NatsLeader(*EngineSetting(kUrls), name + stream);
     std::printf("killing server %s, which leads %s\n", leader.c_str(), stream.c_str());
     EXPECT_TRUE(Engines("kill nats " + leader));
     std::this_thread::sleep_for(std::chrono::seconds(1));
-    // It waits until all that the server holds is current again, which may take longer than it waits; the workers do
-    // not.
-    (void)Engines("start nats");
+    // It waits until all that the server holds is current again, lest the next kill leave one good copy of three.
+    EXPECT_TRUE(Engines("start nats") || Engines("start nats"));
   }
   planner.join();
-  const Deadline deadline = Deadline::After(std::chrono::seconds(60));
+  const Deadline deadline = Deadline::After(std::chrono::minutes(3));
   for (QueueStats stats; !deadline.Passed(); std::this_thread::sleep_for(milliseconds(100))) {
     const auto asked = (*queue)->Stats();
     if (asked.ok() && asked->waiting + asked->leased == 0) break;
@@ -173,7 +164,8 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   int again = 0;
   for (const auto& [id, times] : delivered) again += times - 1;
   for (const auto& [id, times] : acknowledged) EXPECT_EQ(times, 1) << id;
-  EXPECT_GE(static_cast<int>(acknowledged.size()), kTasks - 3) << "but for answers that died with a leader";
+  EXPECT_GE(static_cast<int>(acknowledged.size()), kTasks - kWorkers * kKills)
+      << "but for answers that died with a leader";
   std::printf("%d of %d tasks were delivered again\n", again, kTasks);
   servers.Drop(name);
 }
