@@ -19,13 +19,16 @@ Snapshot::Snapshot(std::string name, std::vector<std::shared_ptr<const Segment>>
   }
 }
 
-std::shared_ptr<const Snapshot> Snapshot::With(std::span<const std::shared_ptr<const Segment>> young) const {
+std::shared_ptr<const Snapshot> Snapshot::With(std::span<const Part> young) const {
   auto more = std::make_shared<Snapshot>(*this);
   more->young_ += young.size();
-  for (const std::shared_ptr<const Segment>& segment : young) {
-    more->segments_.push_back(segment);
-    if (!more->metadata_.empty()) more->metadata_.push_back(nullptr);
-    more->starts_.push_back(more->starts_.back() + segment->doc_count());
+  more->metadata_.resize(segments_.size());
+  more->tokens_.resize(segments_.size());
+  for (const Part& part : young) {
+    more->segments_.push_back(part.segment);
+    more->metadata_.push_back(part.metadata);
+    more->tokens_.push_back(part.tokens);
+    more->starts_.push_back(more->starts_.back() + part.segment->doc_count());
   }
   return more;
 }

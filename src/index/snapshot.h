@@ -45,8 +45,14 @@ class Snapshot {
   // Postings by visual word of a segment's documents. May be null: it has none. Lives as long as the snapshot.
   const TokenIndex* tokens(size_t segment) const { return segment < tokens_.size() ? tokens_[segment].get() : nullptr; }
 
+  // A segment with what lies beside it, each of the same documents; both of those may be null.
+  struct Part {
+    std::shared_ptr<const Segment> segment;
+    std::shared_ptr<const Segment> metadata = nullptr;
+    std::shared_ptr<const TokenIndex> tokens = nullptr;
+  };
   // This one with segments behind its own of pictures that are in no release yet: only this process has them.
-  std::shared_ptr<const Snapshot> With(std::span<const std::shared_ptr<const Segment>> young) const;
+  std::shared_ptr<const Snapshot> With(std::span<const Part> young) const;
   // How many of segments(), the last ones, are young.
   size_t young() const { return young_; }
 

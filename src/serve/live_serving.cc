@@ -114,8 +114,8 @@ void LiveServing::MaskSealed() {
 }
 
 absl::StatusOr<YoungItem> LiveServing::ItemFor(std::shared_ptr<const YoungObject> object) const {
-  if (recipe_ == nullptr) return YoungItem{std::move(object), nullptr};
-  return BuildYoungItem(std::move(object), *recipe_);
+  if (recipe_ == nullptr) return YoungItem{std::move(object)};
+  return BuildYoungItem(home_, std::move(object), *recipe_);
 }
 
 absl::Status LiveServing::InsertLocked(std::vector<std::shared_ptr<const YoungObject>> objects) {
@@ -165,9 +165,21 @@ absl::Status LiveServing::Own() {
 }
 
 absl::Status LiveServing::Add(std::shared_ptr<const YoungObject> object) {
+  std::shared_ptr<const YoungRecipe> recipe;
+  {
+    const std::lock_guard lock(change_);
+    recipe = recipe_;
+  }
+  // Searches pass by meanwhile.
+  YoungItem item{object};
+  if (recipe != nullptr) {
+    LIKENESS_ASSIGN_OR_RETURN(item, BuildYoungItem(home_, object, *recipe));
+  }
   const std::lock_guard lock(change_);
   young_.SetKnown(object->signatures);
-  LIKENESS_ASSIGN_OR_RETURN(YoungItem item, ItemFor(std::move(object)));
+  if (recipe != recipe_) {
+    LIKENESS_ASSIGN_OR_RETURN(item, ItemFor(object));
+  }
   young_.Insert(std::move(item));
   // Revived and pinned anew: the same transaction has changed what is hidden.
   LIKENESS_RETURN_IF_ERROR(FollowHiddenLocked());
@@ -206,9 +218,9 @@ absl::StatusOr<bool> LiveServing::TidyOnce() {
       MergeYoung(home_, objects, [&](const Signature& signature) { return kept.contains(signature); }));
   std::optional<YoungItem> item;
   if (merged != nullptr) {
-    item = YoungItem{merged, nullptr};
+    item = YoungItem{merged};
     if (recipe != nullptr) {
-      LIKENESS_ASSIGN_OR_RETURN(item, BuildYoungItem(merged, *recipe));
+      LIKENESS_ASSIGN_OR_RETURN(item, BuildYoungItem(home_, merged, *recipe));
     }
   }
   std::vector<std::string> keys;
@@ -239,10 +251,10 @@ absl::StatusOr<bool> LiveServing::TidyOnce() {
 void LiveServing::Publish() {
   if (!release_) return;
   auto next = std::make_shared<Serving>(*release_);
-  std::vector<std::shared_ptr<const Segment>> segments;
+  std::vector<Snapshot::Part> young;
   next->pinned = sealed_allowed_;
-  young_.Collect(segments, next->pinned);
-  if (!segments.empty()) next->snapshot = release_->snapshot->With(segments);
+  young_.Collect(young, next->pinned);
+  if (!young.empty()) next->snapshot = release_->snapshot->With(young);
   if (std::ranges::all_of(next->pinned, [](const auto& one) { return one == nullptr; })) next->pinned.clear();
   next->visible = sealed_visible_ + young_.images();
   const std::lock_guard lock(mutex_);

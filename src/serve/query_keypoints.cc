@@ -76,7 +76,8 @@ absl::StatusOr<std::shared_ptr<const Vocabulary>> QueryKeypoints::Words() const 
 absl::StatusOr<std::optional<std::string>> QueryKeypoints::Stored(const Snapshot& snapshot,
                                                                   const Signature& signature) const {
   const std::optional<Snapshot::Place> place = near_ ? snapshot.Find(signature) : std::nullopt;
-  if (!place || snapshot.tokens(place->segment) == nullptr) return std::nullopt;
+  const size_t sealed = snapshot.segments().size() - snapshot.young();
+  if (!place || place->segment >= sealed || snapshot.tokens(place->segment) == nullptr) return std::nullopt;
   LIKENESS_ASSIGN_OR_RETURN(const auto rows, rows_.Get(snapshot, *place));
   return std::string(AsText(rows));
 }

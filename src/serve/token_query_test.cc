@@ -3,10 +3,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "base/file.h"
 #include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
+#include "serve/adder.h"
 #include "serve/search_service.h"
 #include "support/disk_pictures.h"
 #include "support/scratch_folder.h"
@@ -110,6 +113,54 @@ TEST_F(TokenQueryTest, KnownAndUploadedPicturesAskTheSame) {
   }
   ASSERT_TRUE(stored.results[0].hit.evidence.tokens);
   EXPECT_EQ(uploaded.results[0].hit.evidence.tokens->verified, stored.results[0].hit.evidence.tokens->verified);
+}
+
+// Pictures that no release has yet: alone in their segment, merged with others, and read by a server that starts anew.
+TEST_F(TokenQueryTest, YoungPicturesAreFoundByTheirPartsAndWords) {
+  Configure("[rank.weights]\nvisual = 1\nannotation = 0.5\ntokens = 1\n");
+  const auto service = SearchService::Open(*home_, 2);
+  Adder adder(**service, {.threads = 1});
+  const auto post = [&](uint64_t i) {
+    const std::string bytes = Picture(i);
+    NewPicture picture;
+    picture.image = AsBytes(bytes);
+    picture.pin.description = i % 2 == 0 ? "even disks" : "odd disks";
+    picture.has_words = true;
+    const auto added = adder.Add(picture, Deadline::After(std::chrono::seconds(60)));
+    ASSERT_TRUE(added.ok()) << added.status();
+    EXPECT_TRUE(added->searchable) << added->reason;
+  };
+  const auto expect_found = [&](SearchService& asked, uint64_t i) {
+    const std::string part = *EncodeJpeg(Middle(Disks(i)), 85);
+    const auto answer = asked.Search(Upload(part));
+    ASSERT_TRUE(answer.ok() && !answer->results.empty()) << answer.status();
+    EXPECT_EQ(answer->results[0].hit.signature, SignatureOf(i)) << i;
+    ASSERT_TRUE(answer->results[0].hit.evidence.tokens) << i;
+    EXPECT_GT(answer->results[0].hit.evidence.tokens->verified, 20u) << i;
+  };
+  for (uint64_t i = 20; i < 26; ++i) {
+    post(i);
+    expect_found(**service, i);
+  }
+  for (uint64_t i = 20; i < 26; ++i) expect_found(**service, i);
+  expect_found(**service, 3);
+
+  SearchRequest known;
+  known.signature = SignatureOf(20);
+  known.ranking.collapse = false;
+  const auto answer = (*service)->Search(known);
+  ASSERT_TRUE(answer.ok()) << answer.status();
+  EXPECT_TRUE(answer->results[0].hit.evidence.tokens) << "its keypoints are found in the picture";
+  std::map<Signature, float> words;
+  for (const auto& result : answer->results) {
+    const SignalValues& signals = result.hit.evidence.signals;
+    if (signals.has(Signal::kAnnotation)) words[result.hit.signature] = signals[Signal::kAnnotation];
+  }
+  ASSERT_TRUE(words.contains(SignatureOf(22)) && words.contains(SignatureOf(23)));
+  EXPECT_GT(words[SignatureOf(22)], words[SignatureOf(23)]);
+
+  const auto anew = SearchService::Open(*home_, 2);
+  for (uint64_t i = 20; i < 26; ++i) expect_found(**anew, i);
 }
 
 TEST_F(TokenQueryTest, WithoutTheirVocabularyTheLookAnswers) {

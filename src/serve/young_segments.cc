@@ -2,10 +2,16 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
+#include "base/log.h"
 #include "index/segment_writer.h"
+#include "index/token_index.h"
+#include "index/token_writer.h"
 #include "kernel/half.h"
 #include "pipeline/binarizers.h"
 #include "pipeline/materialise.h"
+#include "pipeline/metadata.h"
+#include "pipeline/token_files.h"
 
 namespace likeness {
 namespace {
@@ -40,6 +46,30 @@ Fingerprint FingerprintOf(const YoungBatch& batch, const Signature& signature, c
   return fingerprint;
 }
 
+absl::StatusOr<std::shared_ptr<const Segment>> OpenInMemory(std::vector<std::byte> sealed) {
+  const auto bytes = std::make_shared<const std::vector<std::byte>>(std::move(sealed));
+  return Segment::Open(*bytes, bytes);
+}
+
+// A token file of the segment's documents that nobody else sees: its name goes at once, its bytes with the last reader.
+absl::StatusOr<std::shared_ptr<const TokenIndex>> IndexWords(Home& home, const YoungBatch& batch,
+                                                             const Segment& segment, const FeatureKey& feature) {
+  LIKENESS_ASSIGN_OR_RETURN(const std::filesystem::path scratch, home.ScratchFile("young_tokens"));
+  LIKENESS_ASSIGN_OR_RETURN(const auto writer, TokenWriter::Create(scratch, feature));
+  const FeatureShard* const rows = batch.Find(feature);
+  for (const Signature& signature : segment.signatures()) {
+    const std::optional<size_t> at = rows == nullptr ? std::nullopt : rows->Find(signature);
+    const bool has = at && rows->has_value(*at);
+    const absl::Status added = writer->Add(has ? rows->value(*at) : std::span<const std::byte>());
+    if (!added.ok() && !absl::IsDataLoss(added)) return added;
+  }
+  LIKENESS_RETURN_IF_ERROR(writer->Seal());
+  auto index = TokenIndex::Open(scratch, home.token_cache());
+  std::error_code unused;
+  std::filesystem::remove(scratch, unused);
+  return index;
+}
+
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const YoungRecipe>> YoungRecipe::Read(Home& home, const Release& release,
@@ -47,6 +77,9 @@ absl::StatusOr<std::shared_ptr<const YoungRecipe>> YoungRecipe::Read(Home& home,
   auto recipe = std::make_shared<YoungRecipe>();
   recipe->features = release.features;
   recipe->query = query;
+  if (const FeatureKey* const local = LocalFeatureOf(release.features); local != nullptr && home.config().tokens) {
+    recipe->words = *local;
+  }
   for (const Release::Feature& feature : release.features) {
     if (feature.binarizer.empty()) continue;
     LIKENESS_ASSIGN_OR_RETURN(Binarizer binarizer, ReadBinarizer(home, feature.key, feature.binarizer));
@@ -55,7 +88,8 @@ absl::StatusOr<std::shared_ptr<const YoungRecipe>> YoungRecipe::Read(Home& home,
   return recipe;
 }
 
-absl::StatusOr<YoungItem> BuildYoungItem(std::shared_ptr<const YoungObject> object, const YoungRecipe& recipe) {
+absl::StatusOr<YoungItem> BuildYoungItem(Home& home, std::shared_ptr<const YoungObject> object,
+                                         const YoungRecipe& recipe) {
   std::vector<SegmentWriter::Deep> deep;
   for (const auto& [key, binarizer] : recipe.binarizers) {
     deep.push_back({key, {static_cast<uint32_t>(binarizer.bits()), static_cast<uint32_t>(binarizer.dimension())}});
@@ -68,10 +102,17 @@ absl::StatusOr<YoungItem> BuildYoungItem(std::shared_ptr<const YoungObject> obje
     if (std::ranges::none_of(fingerprint.deep, query)) continue;
     LIKENESS_RETURN_IF_ERROR(writer.Add(fingerprint));
   }
-  YoungItem item{std::move(object), nullptr};
+  YoungItem item{std::move(object)};
   if (writer.doc_count() == 0) return item;
-  const auto bytes = std::make_shared<const std::vector<std::byte>>(writer.Seal());
-  LIKENESS_ASSIGN_OR_RETURN(item.segment, Segment::Open(*bytes, bytes));
+  LIKENESS_ASSIGN_OR_RETURN(item.part.segment, OpenInMemory(writer.Seal()));
+  const Segment& segment = *item.part.segment;
+  LIKENESS_ASSIGN_OR_RETURN(std::vector<std::byte> metadata, MakeMetadata(home.catalog(), segment));
+  LIKENESS_ASSIGN_OR_RETURN(item.part.metadata, OpenInMemory(std::move(metadata)));
+  if (recipe.words) {
+    auto tokens = IndexWords(home, item.object->batch, segment, *recipe.words);
+    if (!tokens.ok()) Log(LogLevel::kWarning, "young_without_words", {{"reason", MessageOf(tokens.status())}});
+    if (tokens.ok()) item.part.tokens = *std::move(tokens);
+  }
   return item;
 }
 

@@ -17,7 +17,7 @@
 
 #include "base/status.h"
 #include "feature/binarizer.h"
-#include "index/segment.h"
+#include "index/snapshot.h"
 #include "pipeline/young.h"
 #include "store/release.h"
 
@@ -28,19 +28,24 @@ struct YoungRecipe {
   std::vector<Release::Feature> features;
   std::map<FeatureKey, Binarizer> binarizers;  // of the deep ones
   FeatureKey query;                            // a picture without it is not searchable
+  std::optional<FeatureKey> words;             // whose visual words are indexed; nothing: none are
 
   // Errors: those of reading binarizers.
   static absl::StatusOr<std::shared_ptr<const YoungRecipe>> Read(Home& home, const Release& release,
                                                                  const FeatureKey& query);
 };
 
-// A batch and its segment; null when no picture of it has the feature that queries are compared by.
+// A batch and its segment; null when no picture of it has the feature that queries are compared by. Beside the segment
+// lie the visual words of its pictures and what the catalog says of them at this moment.
 struct YoungItem {
   std::shared_ptr<const YoungObject> object;
-  std::shared_ptr<const Segment> segment;
+  Snapshot::Part part = {};
 };
 
-absl::StatusOr<YoungItem> BuildYoungItem(std::shared_ptr<const YoungObject> object, const YoungRecipe& recipe);
+// Errors: those of the catalog. A disk that has no room for the words leaves them out, which is logged: the pictures
+// are found by their look.
+absl::StatusOr<YoungItem> BuildYoungItem(Home& home, std::shared_ptr<const YoungObject> object,
+                                         const YoungRecipe& recipe);
 
 // Which of the items are to be one: four or more of about one size, or those that hold mostly pictures which are no
 // longer wanted. Places in `sizes`, ascending; empty when there is nothing to do. `sizes`: pictures of each item;

@@ -46,8 +46,8 @@ void YoungSet::Mask(Entry& entry) {
   entry.kept = 0;
   const YoungObject& object = *entry.item.object;
   for (const Signature& signature : object.signatures) entry.kept += Keeps(object, signature) ? 1 : 0;
-  if (entry.item.segment == nullptr) return;
-  const Segment& segment = *entry.item.segment;
+  if (entry.item.part.segment == nullptr) return;
+  const Segment& segment = *entry.item.part.segment;
   DocSet allowed(segment.doc_count());
   for (uint32_t doc = 0; doc < segment.doc_count(); ++doc) {
     const Signature& signature = segment.signature(DocId(doc));
@@ -93,10 +93,10 @@ std::vector<std::shared_ptr<const YoungObject>> YoungSet::NextMerge() const {
   return objects;
 }
 
-void YoungSet::Collect(std::vector<std::shared_ptr<const Segment>>& segments, AllowedDocs& allowed) const {
+void YoungSet::Collect(std::vector<Snapshot::Part>& parts, AllowedDocs& allowed) const {
   for (const auto& [key, entry] : entries_) {
     if (entry.found.empty()) continue;
-    segments.push_back(entry.item.segment);
+    parts.push_back(entry.item.part);
     allowed.push_back(entry.allowed);
   }
 }

@@ -60,7 +60,7 @@ class YoungSet {
   bool Keeps(const YoungObject& object, const Signature& signature) const;
 
   // Adds the segments and what a query may find of them; null where that is all.
-  void Collect(std::vector<std::shared_ptr<const Segment>>& segments, AllowedDocs& allowed) const;
+  void Collect(std::vector<Snapshot::Part>& parts, AllowedDocs& allowed) const;
   size_t images() const { return seen_.size(); }  // that are found
 
  private:
