@@ -27,6 +27,7 @@ std::optional<LeaseRecord> NatsLeases::Parse(natsMsg* message) const {
   };
   LeaseRecord record;
   record.task = number("task");
+  record.publication = word("publication");
   record.delivery = number("delivery");
   record.attempt = static_cast<uint32_t>(number("attempt"));
   record.worker = word("worker");
@@ -47,12 +48,16 @@ NatsResult NatsLeases::Read(std::string_view id, std::optional<LeaseRecord>& rec
 
 NatsResult NatsLeases::Write(std::string_view id, LeaseRecord& record, std::optional<uint64_t> expected,
                              bool& written) const {
-  const std::string text =
-      nlohmann::json{{"task", record.task},         {"delivery", record.delivery},
-                     {"attempt", record.attempt},   {"worker", record.worker},
-                     {"token", record.token},       {"reply", record.reply},
-                     {"lease_ms", record.lease_ms}, {"state", kStates[static_cast<size_t>(record.state)]}}
-          .dump();
+  const std::string text = nlohmann::json{{"task", record.task},
+                                          {"publication", record.publication},
+                                          {"delivery", record.delivery},
+                                          {"attempt", record.attempt},
+                                          {"worker", record.worker},
+                                          {"token", record.token},
+                                          {"reply", record.reply},
+                                          {"lease_ms", record.lease_ms},
+                                          {"state", kStates[static_cast<size_t>(record.state)]}}
+                               .dump();
   natsMsg* raw = nullptr;
   natsStatus status =
       natsMsg_Create(&raw, (prefix_ + SubjectOf(id)).c_str(), nullptr, text.data(), static_cast<int>(text.size()));

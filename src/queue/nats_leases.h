@@ -15,8 +15,9 @@ namespace likeness {
 struct LeaseRecord {
   enum class State { kLeased, kReturned, kForsaken, kDone };
 
-  uint64_t task = 0;      // the task's sequence in its stream: an id that is published again is another task
-  uint64_t delivery = 0;  // which delivery of the task by the consumer
+  uint64_t task = 0;        // the task's sequence in its stream: an id that is published again is another task
+  std::string publication;  // NatsDelivery::publication
+  uint64_t delivery = 0;    // which delivery of the task by the consumer
   uint32_t attempt = 1;
   std::string worker;
   std::string token;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <deque>
+#include <mutex>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -24,6 +26,9 @@ constexpr int64_t kSecond = 1'000'000'000;       // nanoseconds, which JetStream
 constexpr int64_t kUntilClaimed = 30 * kSecond;  // from a delivery until its worker has named its lease
 constexpr milliseconds kCounted{2000};           // how long is tried to count an acknowledged task
 constexpr int64_t kRecently = 600 * kSecond;     // how long an acknowledged task counts for the rate
+// How long the record of a task that is done stays: servers that come back may know of the task, and not yet that it is
+// gone, and deliver it again.
+constexpr int64_t kDoneStays = 60 * kSecond;
 
 std::string NewToken() {
   std::random_device device;
@@ -142,6 +147,7 @@ class NatsQueue final : public Queue {
     const NatsResult deleted = connection_->Persist(call_timeout_, [&] { return tasks_.Delete(record.task); });
     if (!deleted.ok()) return connection_->StatusOf(deleted, "cannot acknowledge");
     // The rest is tidying.
+    TidyDone(record.revision);
     (void)Answer(Held::Parse(lease.token)->reply, "+ACK");
     jsPubOptions once;
     jsPubOptions_Init(&once);
@@ -152,7 +158,6 @@ class NatsQueue final : public Queue {
       (void)connection_->Persist(
           kCounted, [&]() -> NatsResult { return {js_PublishMsg(nullptr, jetstream(), raw, &once, nullptr)}; });
     }
-    (void)leases_.Delete(record.revision);
     return absl::OkStatus();
   }
 
@@ -179,7 +184,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<uint64_t> Forsake(std::string_view worker) override {
     std::vector<LeaseRecord> records;
-    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
+    LIKENESS_RETURN_IF_ERROR(ListLeases(records));
     uint64_t ended = 0;
     for (LeaseRecord& record : records) {
       if (record.worker != worker || record.state != LeaseRecord::State::kLeased) continue;
@@ -233,7 +238,7 @@ class NatsQueue final : public Queue {
       jsConsumerInfo_Destroy(info);
       return {};
     }));
-    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
+    LIKENESS_RETURN_IF_ERROR(ListLeases(records));
     const int64_t now = Now();
     for (const LeaseRecord& record : records) stats.leased += SecondsLeft(record, now) > 0;
     stats.leased = std::min(stats.leased, all);
@@ -246,7 +251,7 @@ class NatsQueue final : public Queue {
 
   absl::StatusOr<std::vector<TaskInFlight>> InFlight(uint64_t limit) override {
     std::vector<LeaseRecord> records;
-    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
+    LIKENESS_RETURN_IF_ERROR(ListLeases(records));
     std::vector<TaskInFlight> tasks;
     const int64_t now = Now();
     for (const LeaseRecord& record : records) {
@@ -344,6 +349,7 @@ class NatsQueue final : public Queue {
                      std::optional<Lease>& taken) const {
     LeaseRecord mine;
     mine.task = delivery.sequence;
+    mine.publication = delivery.publication;
     mine.delivery = delivery.delivered;
     mine.worker = worker;
     mine.reply = delivery.reply;
@@ -358,13 +364,12 @@ class NatsQueue final : public Queue {
         }
         look = true;
         mine.attempt = 1;
+        if (before && IsDone(*before, delivery)) {
+          stale = true;
+          return tasks_.Delete(delivery.sequence);
+        }
         if (before && before->task == delivery.sequence) {
           if (before->token == mine.token) return {};
-          if (before->state == LeaseRecord::State::kDone) {
-            stale = true;
-            if (const NatsResult deleted = tasks_.Delete(before->task); !deleted.ok()) return deleted;
-            return leases_.Delete(before->revision);
-          }
           stale = before->state == LeaseRecord::State::kLeased && before->delivery >= delivery.delivered;
           if (stale) return {};
           mine.attempt = before->attempt + (before->state == LeaseRecord::State::kReturned ? 0 : 1);
@@ -383,6 +388,42 @@ class NatsQueue final : public Queue {
                   .duration = duration,
                   .token = Held{mine.token, delivery.sequence, delivery.reply}.Text()};
     return absl::OkStatus();
+  }
+
+  // Of this very task, or of one that was published with it by a call that had no answer the first time: servers that
+  // were away forget which messages they have had, once those are deleted.
+  static bool IsDone(const LeaseRecord& record, const NatsDelivery& delivery) {
+    return record.state == LeaseRecord::State::kDone &&
+           (record.task == delivery.sequence ||
+            (!record.publication.empty() && record.publication == delivery.publication));
+  }
+
+  // The records of tasks that are not done; those of done ones are deleted when it is time and nobody else has, since
+  // their worker has ended.
+  absl::Status ListLeases(std::vector<LeaseRecord>& records) {
+    LIKENESS_RETURN_IF_ERROR(Ask("the leases", [&] { return leases_.List(records); }));
+    const int64_t before = Now() - kDoneStays;
+    std::erase_if(records, [&](const LeaseRecord& record) {
+      if (record.state != LeaseRecord::State::kDone) return false;
+      if (record.written_ns < before) (void)leases_.Delete(record.revision);
+      return true;
+    });
+    return absl::OkStatus();
+  }
+
+  // Deletes the record in time, and those of earlier tasks whose time has come.
+  void TidyDone(uint64_t revision) {
+    const auto now = std::chrono::steady_clock::now();
+    std::vector<uint64_t> due;
+    {
+      const std::lock_guard lock(done_mutex_);
+      done_.emplace_back(now, revision);
+      while (now - done_.front().first > std::chrono::nanoseconds(kDoneStays)) {
+        due.push_back(done_.front().second);
+        done_.pop_front();
+      }
+    }
+    for (const uint64_t one : due) (void)leases_.Delete(one);
   }
 
   // The record of a lease that is still held.
@@ -456,6 +497,9 @@ class NatsQueue final : public Queue {
   const milliseconds call_timeout_;
   const NatsTasks tasks_;
   const NatsLeases leases_;
+  std::mutex done_mutex_;
+  // When tasks were done, and their records; guarded by done_mutex_.
+  std::deque<std::pair<std::chrono::steady_clock::time_point, uint64_t>> done_;
 };
 
 }  // namespace

@@ -17,6 +17,7 @@ constexpr size_t kPublishWindow = 256;         // messages on their way at once
 constexpr milliseconds kLeastWait{100};        // servers learn of a new message one after the other
 constexpr milliseconds kLongestRequest{2000};  // a request is lost with the leader that it waits at
 constexpr milliseconds kAnswerWithin{2000};
+constexpr const char* kPublication = "Nats-Msg-Id";  // by this header servers know a message that they have
 
 // Reads "$JS.ACK.STREAM.CONSUMER.DELIVERED.SEQUENCE...", with two tokens more after "ACK" where servers name their
 // domain and account.
@@ -114,7 +115,7 @@ natsStatus NatsTasks::Send(const Task& task, const std::string& answer) const {
   natsStatus status = natsMsg_Create(&raw, (prefix_ + SubjectOf(task.id)).c_str(), answer.c_str(), task.payload.data(),
                                      static_cast<int>(task.payload.size()));
   const NatsMessage message(raw);
-  if (status == NATS_OK) status = natsMsgHeader_Set(raw, "Nats-Msg-Id", answer.c_str());
+  if (status == NATS_OK) status = natsMsgHeader_Set(raw, kPublication, answer.c_str());
   return status == NATS_OK ? natsConnection_PublishMsg(connection_.connection(), raw) : status;
 }
 
@@ -148,6 +149,10 @@ NatsResult NatsTasks::Fetch(const Deadline& deadline, std::optional<NatsDelivery
   got.reply = natsMsg_GetReply(next) == nullptr ? "" : natsMsg_GetReply(next);
   got.payload.assign(natsMsg_GetData(next), static_cast<size_t>(natsMsg_GetDataLength(next)));
   if (subject.starts_with(prefix_)) got.id = IdOf(subject.substr(prefix_.size())).value_or("");
+  const char* publication = nullptr;
+  if (natsMsgHeader_Get(next, kPublication, &publication) == NATS_OK && publication != nullptr) {
+    got.publication = publication;
+  }
   if (!ParseReply(got)) return {NATS_PROTOCOL_ERROR};
   if (got.id.empty()) return connection_.Request(got.reply, "+TERM", nullptr);  // put there by somebody else: no task
   delivery = std::move(got);

@@ -17,9 +17,10 @@ namespace likeness {
 struct NatsDelivery {
   std::string id;
   std::string payload;
-  std::string reply;       // where the delivery is answered
-  uint64_t delivered = 0;  // how often the task was delivered, this time included
-  uint64_t sequence = 0;   // the task's in its stream
+  std::string reply;        // where the delivery is answered
+  uint64_t delivered = 0;   // how often the task was delivered, this time included
+  uint64_t sequence = 0;    // the task's in its stream
+  std::string publication;  // the call that published it, and the task
 };
 
 // Any thread.

@@ -168,6 +168,7 @@ TEST_F(HttpServerTest, SearchesBeyondTheLimitAreSentAwayAndTheRestStillAnswers) 
 TEST_F(HttpServerTest, SlowClientsDoNotKeepOthersOut) {
   HttpServerOptions options;
   options.connections = 40;
+  options.head_time = options.stall_time = std::chrono::minutes(1);  // so that nobody gets in because those are cut off
   Start(options);
   std::vector<std::unique_ptr<RawClient>> slow;
   for (int i = 0; i < 200; ++i) {
@@ -177,7 +178,7 @@ TEST_F(HttpServerTest, SlowClientsDoNotKeepOthersOut) {
   }
   const Stopwatch watch;
   for (int i = 0; i < 20; ++i) EXPECT_EQ(Client().Get("/healthz")->status, 200);
-  EXPECT_LT(watch.Milliseconds(), 5000);
+  EXPECT_LT(watch.Milliseconds(), 30'000);
 }
 
 TEST_F(HttpServerTest, SlowClientsAreCutOff) {

@@ -20,6 +20,7 @@ namespace likeness {
 namespace {
 
 using std::chrono::milliseconds;
+using testing::SizeIs;
 
 constexpr const char* kUrls = "LIKENESS_TEST_NATS_URLS";
 
@@ -83,6 +84,33 @@ class Servers {
     return js_Publish(nullptr, jetstream_, (queue + subject).c_str(), text.data(), static_cast<int>(text.size()),
                       nullptr, nullptr) == NATS_OK;
   }
+  // From now on ids of messages are known for a tenth of a second.
+  void ForgetIds(const std::string& queue) const {
+    jsStreamInfo* info = nullptr;
+    ASSERT_EQ(js_GetStreamInfo(&info, jetstream_, (queue + "-tasks").c_str(), nullptr, nullptr), NATS_OK);
+    info->Config->Duplicates = 100'000'000;
+    EXPECT_EQ(js_UpdateStream(nullptr, jetstream_, info->Config, nullptr, nullptr), NATS_OK);
+    jsStreamInfo_Destroy(info);
+  }
+  // The id of a task's message, or "".
+  std::string PublicationOf(const std::string& queue, const std::string& task) const {
+    natsMsg* message = nullptr;
+    const char* id = nullptr;
+    std::string found;
+    if (js_GetLastMsg(&message, jetstream_, (queue + "-tasks").c_str(), (queue + ".task." + task).c_str(), nullptr,
+                      nullptr) == NATS_OK &&
+        natsMsgHeader_Get(message, "Nats-Msg-Id", &id) == NATS_OK) {
+      found = id;
+    }
+    natsMsg_Destroy(message);
+    return found;
+  }
+  bool PublishAgain(const std::string& queue, const std::string& task, const std::string& id) const {
+    jsPubOptions options;
+    jsPubOptions_Init(&options);
+    options.MsgId = id.c_str();
+    return js_Publish(nullptr, jetstream_, (queue + ".task." + task).c_str(), "", 0, &options, nullptr) == NATS_OK;
+  }
 
  private:
   natsConnection* connection_ = nullptr;
@@ -109,7 +137,8 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   options.call_timeout = std::chrono::minutes(1);  // on a busy machine several elections may fail before one succeeds
   const Servers servers;
   std::mutex mutex;
-  std::map<std::string, int> acknowledged, delivered;
+  std::map<std::string, int> delivered;
+  std::map<std::string, std::vector<std::string>> acknowledged;  // the leases
   std::atomic<bool> stop = false;
   std::vector<std::thread> threads;
   for (int w = 0; w < kWorkers; ++w) {
@@ -124,7 +153,7 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
         const absl::Status done = (*queue)->Acknowledge(**lease);
         const std::lock_guard lock(mutex);
         ++delivered[(*lease)->task.id];
-        if (done.ok()) ++acknowledged[(*lease)->task.id];
+        if (done.ok()) acknowledged[(*lease)->task.id].push_back((*lease)->token);
         EXPECT_TRUE(done.ok() || absl::IsFailedPrecondition(done)) << done;
       }
     });
@@ -145,7 +174,7 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
     EXPECT_TRUE(Engines("kill nats " + leader));
     std::this_thread::sleep_for(std::chrono::seconds(1));
     // It waits until all that the server holds is current again, lest the next kill leave one good copy of three.
-    EXPECT_TRUE(Engines("start nats") || Engines("start nats"));
+    EXPECT_TRUE(Engines("start nats"));
   }
   planner.join();
   const Deadline deadline = Deadline::After(std::chrono::minutes(3));
@@ -163,7 +192,7 @@ TEST(NatsQueue, LeadersThatAreKilledLoseAndDoubleNothing) {
   EXPECT_EQ(delivered.size(), static_cast<size_t>(kTasks)) << "each was delivered";
   int again = 0;
   for (const auto& [id, times] : delivered) again += times - 1;
-  for (const auto& [id, times] : acknowledged) EXPECT_EQ(times, 1) << id;
+  for (const auto& [id, leases] : acknowledged) EXPECT_THAT(leases, SizeIs(1)) << id;
   EXPECT_GE(static_cast<int>(acknowledged.size()), kTasks - kWorkers * kKills)
       << "but for answers that died with a leader";
   std::printf("%d of %d tasks were delivered again\n", again, kTasks);
@@ -187,6 +216,38 @@ TEST(NatsQueue, ATaskThatIsDoneIsNotDeliveredAgain) {
   EXPECT_FALSE(again->has_value());
   EXPECT_EQ((*queue)->Stats()->waiting + (*queue)->Stats()->leased, 0u);
   EXPECT_EQ(*(*queue)->Publish(std::vector<Task>{{"a", ""}}), 1u);
+  servers.Drop(name);
+}
+
+// Servers that were away may store a message again that was published, done and deleted meanwhile, and their consumer
+// may deliver one that is deleted elsewhere. The record of what is done outlives the task for that.
+TEST(NatsQueue, APublicationThatIsStoredAgainIsNotDoneAgain) {
+  LIKENESS_REQUIRE_ENGINE(kUrls);
+  const std::string name = NewName();
+  const Servers servers;
+  const auto queue = OpenNatsQueue(Options(name));
+  ASSERT_TRUE(queue.ok()) << queue.status();
+  servers.ForgetIds(name);
+  ASSERT_TRUE((*queue)->Publish(std::vector<Task>{{"a", ""}}).ok());
+  const std::string id = servers.PublicationOf(name, "a");
+  EXPECT_FALSE(id.empty());
+  const auto lease = (*queue)->Pull("one", std::chrono::minutes(1), std::chrono::seconds(5));
+  ASSERT_TRUE(lease.ok() && lease->has_value()) << lease.status();
+  ASSERT_EQ((*queue)->Acknowledge(**lease), absl::OkStatus());
+  EXPECT_EQ((*queue)->Stats()->waiting + (*queue)->Stats()->leased, 0u);
+  std::this_thread::sleep_for(milliseconds(500));
+  ASSERT_TRUE(servers.PublishAgain(name, "a", id));
+  EXPECT_EQ((*queue)->Stats()->waiting, 1u) << "the servers have it again";
+  const auto again = (*queue)->Pull("two", std::chrono::minutes(1), std::chrono::seconds(2));
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_FALSE(again->has_value());
+  EXPECT_EQ((*queue)->Stats()->waiting, 0u);
+
+  EXPECT_EQ(*(*queue)->Publish(std::vector<Task>{{"a", ""}}), 1u);
+  const auto anew = (*queue)->Pull("two", std::chrono::minutes(1), std::chrono::seconds(5));
+  ASSERT_TRUE(anew.ok() && anew->has_value()) << "another call is another task " << anew.status();
+  EXPECT_EQ((**anew).attempt, 1u);
+  EXPECT_EQ((*queue)->Acknowledge(**anew), absl::OkStatus());
   servers.Drop(name);
 }
 
