@@ -1,12 +1,11 @@
 #include "eval/index_quality.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <memory>
 
 #include "base/random.h"
 #include "base/thread_pool.h"
+#include "eval/processor_time.h"
 #include "index/cluster_tree.h"
 #include "index/nearest.h"
 
@@ -15,18 +14,6 @@ namespace {
 
 constexpr float kEfforts[] = {0.25f, 0.5f, 1.0f, 2.0f, 4.0f};
 constexpr size_t kChecks[] = {1000, 4000, 16000};  // a segment
-
-double ThreadMilliseconds() {
-  timespec now{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-  return 1e3 * static_cast<double>(now.tv_sec) + 1e-6 * static_cast<double>(now.tv_nsec);
-}
-
-double Percentile(std::vector<double> values, double percent) {
-  std::ranges::sort(values);
-  const double rank = percent / 100 * static_cast<double>(values.size() - 1);
-  return values[static_cast<size_t>(rank + 0.5)];
-}
 
 class Measurement {
  public:
