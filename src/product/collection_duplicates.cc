@@ -8,6 +8,7 @@
 #include "image/decode.h"
 #include "pipeline/materialise.h"
 #include "pipeline/open_snapshot.h"
+#include "product/stored_pixels.h"
 #include "product/token_words.h"
 #include "store/fingerprint_file.h"
 #include "store/object_keys.h"
@@ -70,11 +71,7 @@ class CollectionDuplicates::Source final : public DuplicateSource {
   }
 
   absl::StatusOr<Pixels> ReadPixels(uint64_t document) const override {
-    const Signature& signature = snapshot_->signature(snapshot_->At(document));
-    LIKENESS_ASSIGN_OR_RETURN(const std::optional<ImageRecord> image, home_.catalog().Image(signature));
-    if (!image) return absl::NotFoundError("the collection has no image " + signature.Hex());
-    LIKENESS_ASSIGN_OR_RETURN(const std::string bytes, home_.ReadImage(*image));
-    return DecodeImage(AsBytes(bytes), home_.config().image, kStandardSize);
+    return ReadStoredPixels(home_, snapshot_->signature(snapshot_->At(document)));
   }
 
   const Home& home() const { return home_; }

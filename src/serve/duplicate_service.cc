@@ -9,12 +9,21 @@
 #include "base/log.h"
 #include "pipeline/home.h"
 #include "product/collection_duplicates.h"
+#include "product/stored_pixels.h"
+#include "product/young_duplicates.h"
+#include "serve/serving.h"
 #include "store/release.h"
 
 namespace likeness {
 namespace {
 
 constexpr int kLowPriority = 10;  // nice
+
+DuplicateImage ImageOf(const Snapshot& snapshot, uint64_t document) {
+  const Snapshot::Place place = snapshot.At(document);
+  const Segment::Size size = snapshot.segments()[place.segment]->size(place.doc);
+  return {snapshot.signature(place), size.width, size.height, {}, {}};
+}
 
 absl::Status TimeIsOver() { return absl::DeadlineExceededError("the time for this request is over"); }
 
@@ -52,7 +61,7 @@ struct DuplicateService::Run {
   }
 };
 
-DuplicateService::DuplicateService(Home& home) : home_(home) {}
+DuplicateService::DuplicateService(Home& home, ServedNow served) : home_(home), served_(std::move(served)) {}
 DuplicateService::~DuplicateService() = default;
 
 absl::StatusOr<std::shared_ptr<const CollectionDuplicates>> DuplicateService::Current() {
@@ -71,16 +80,43 @@ absl::StatusOr<std::shared_ptr<const CollectionDuplicates>> DuplicateService::Cu
   return fresh;
 }
 
-std::vector<DuplicateImage> DuplicateService::Images(const CollectionDuplicates& duplicates,
-                                                     std::span<const uint64_t> documents) const {
-  std::vector<DuplicateImage> images;
-  std::vector<Signature> signatures;
-  for (const uint64_t document : documents) {
-    const Snapshot::Place place = duplicates.snapshot().At(document);
-    const Segment::Size size = duplicates.snapshot().segments()[place.segment]->size(place.doc);
-    images.push_back({duplicates.signature(document), size.width, size.height, {}, {}});
-    signatures.push_back(images.back().signature);
+absl::StatusOr<std::shared_ptr<const YoungDuplicates>> DuplicateService::Young(const CollectionDuplicates& duplicates) {
+  if (!served_) return nullptr;
+  LIKENESS_ASSIGN_OR_RETURN(const std::shared_ptr<const Serving> serving, served_());
+  const bool none = serving == nullptr || serving->snapshot->young() == 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (young_of_ == serving) return young_;
+    if (none) {
+      young_of_ = nullptr;
+      young_ = nullptr;
+      return nullptr;
+    }
   }
+  LIKENESS_ASSIGN_OR_RETURN(
+      std::shared_ptr<const YoungDuplicates> fresh,
+      YoungDuplicates::Make(home_, duplicates.vocabulary(), serving->snapshot, serving->pinned, serving->young));
+  const std::lock_guard lock(mutex_);
+  young_of_ = serving;
+  young_ = fresh;
+  return fresh;
+}
+
+absl::StatusOr<DuplicateQuery> DuplicateService::QueryOf(const DuplicatesRequest& request,
+                                                         const CollectionDuplicates& duplicates,
+                                                         const YoungDuplicates* young) const {
+  if (!request.signature) return duplicates.QueryOf(request.image);
+  if (duplicates.snapshot().Find(*request.signature) || young == nullptr ||
+      !young->snapshot().Find(*request.signature)) {
+    return duplicates.QueryOf(*request.signature);
+  }
+  LIKENESS_ASSIGN_OR_RETURN(const Pixels pixels, ReadStoredPixels(home_, *request.signature));
+  return DuplicateQuery::Of(pixels, duplicates.vocabulary());
+}
+
+void DuplicateService::Describe(std::span<DuplicateImage* const> images) const {
+  std::vector<Signature> signatures;
+  for (const DuplicateImage* image : images) signatures.push_back(image->signature);
   // Facts that cannot be had are left out: the pictures are duplicates all the same.
   std::map<Signature, std::string> sources;
   for (const ImageRecord& image : home_.catalog().Images(signatures).value_or(std::vector<ImageRecord>{})) {
@@ -90,27 +126,19 @@ std::vector<DuplicateImage> DuplicateService::Images(const CollectionDuplicates&
   for (Pin& pin : home_.catalog().Pins(signatures).value_or(std::vector<Pin>{})) {
     pins[pin.image].push_back(std::move(pin));
   }
-  for (DuplicateImage& image : images) {
-    image.source = sources[image.signature];
-    image.pins = pins[image.signature];
+  for (DuplicateImage* image : images) {
+    image->source = sources[image->signature];
+    image->pins = pins[image->signature];
   }
-  return images;
 }
 
-absl::StatusOr<std::set<uint64_t>> DuplicateService::Removed(const CollectionDuplicates& duplicates,
-                                                             std::span<const uint64_t> documents) const {
-  std::vector<Signature> signatures;
-  for (const uint64_t document : documents) signatures.push_back(duplicates.signature(document));
+absl::StatusOr<std::set<Signature>> DuplicateService::Removed(std::span<const Signature> signatures) const {
   LIKENESS_ASSIGN_OR_RETURN(const std::vector<ImageRecord> images, home_.catalog().Images(signatures));
   std::set<Signature> removed;
   for (const ImageRecord& image : images) {
     if (image.removed) removed.insert(image.signature);
   }
-  std::set<uint64_t> found;
-  for (size_t i = 0; i < documents.size(); ++i) {
-    if (removed.contains(signatures[i])) found.insert(documents[i]);
-  }
-  return found;
+  return removed;
 }
 
 absl::StatusOr<DuplicatesAnswer> DuplicateService::Find(const DuplicatesRequest& request) {
@@ -119,32 +147,42 @@ absl::StatusOr<DuplicatesAnswer> DuplicateService::Find(const DuplicatesRequest&
     return absl::InvalidArgumentError("give either a picture or the signature of a known image");
   }
   LIKENESS_ASSIGN_OR_RETURN(const auto duplicates, Current());
+  LIKENESS_ASSIGN_OR_RETURN(const auto young, Young(*duplicates));
   if (request.deadline.Passed()) return TimeIsOver();
   DuplicatesAnswer answer;
   answer.release = duplicates->snapshot().name();
   answer.query = request.signature ? *request.signature : Signature::Of(request.image);
-  LIKENESS_ASSIGN_OR_RETURN(const DuplicateQuery query, request.signature ? duplicates->QueryOf(*request.signature)
-                                                                          : duplicates->QueryOf(request.image));
+  LIKENESS_ASSIGN_OR_RETURN(const DuplicateQuery query, QueryOf(request, *duplicates, young.get()));
   answer.width = query.width();
   answer.height = query.height();
   answer.decode_ms = watch.Milliseconds();
   if (request.deadline.Passed()) return TimeIsOver();
-  DuplicateAnswer found = duplicates->Find(query, {}, request.signature);
-  answer.verified = found.verified;
-  answer.compared = found.compared;
-  answer.unreadable = found.unreadable;
-  std::vector<uint64_t> documents;
-  for (const DuplicateMatch& match : found.matches) documents.push_back(match.document);
-  LIKENESS_ASSIGN_OR_RETURN(const std::set<uint64_t> removed, Removed(*duplicates, documents));
-  std::erase_if(found.matches, [&](const DuplicateMatch& match) { return removed.contains(match.document); });
-  if (found.matches.size() > request.limit) found.matches.resize(request.limit);
-  documents.clear();
-  for (const DuplicateMatch& match : found.matches) documents.push_back(match.document);
-  std::vector<DuplicateImage> images = Images(*duplicates, documents);
-  for (size_t i = 0; i < images.size(); ++i) {
-    DuplicateMatch& match = found.matches[i];
-    answer.matches.push_back({std::move(images[i]), match.verdict, match.score, std::move(match.evidence)});
+  const auto take = [&](DuplicateAnswer found, const Snapshot& snapshot) {
+    answer.verified += found.verified;
+    answer.compared += found.compared;
+    answer.unreadable += found.unreadable;
+    for (DuplicateMatch& match : found.matches) {
+      answer.matches.push_back(
+          {ImageOf(snapshot, match.document), match.verdict, match.score, std::move(match.evidence)});
+    }
+  };
+  take(duplicates->Find(query, {}, request.signature), duplicates->snapshot());
+  if (young != nullptr) {
+    take(young->Find(query, {}, request.signature), young->snapshot());
+    // A release that is newer than what is served may have some of them already; ties stay in the release's order.
+    const auto rank = [](const DuplicatesAnswer::Match& match) { return std::pair(match.verdict, -match.score); };
+    std::ranges::stable_sort(answer.matches, {}, rank);
+    std::set<Signature> seen;
+    std::erase_if(answer.matches, [&](const auto& match) { return !seen.insert(match.image.signature).second; });
   }
+  std::vector<Signature> signatures;
+  for (const DuplicatesAnswer::Match& match : answer.matches) signatures.push_back(match.image.signature);
+  LIKENESS_ASSIGN_OR_RETURN(const std::set<Signature> removed, Removed(signatures));
+  std::erase_if(answer.matches, [&](const auto& match) { return removed.contains(match.image.signature); });
+  if (answer.matches.size() > request.limit) answer.matches.resize(request.limit);
+  std::vector<DuplicateImage*> images;
+  for (DuplicatesAnswer::Match& match : answer.matches) images.push_back(&match.image);
+  Describe(images);
   answer.total_ms = watch.Milliseconds();
   return answer;
 }
@@ -174,18 +212,21 @@ absl::StatusOr<DuplicateClusterPage> DuplicateService::Clusters(uint64_t offset,
   page.total = all.clusters.size();
   for (uint64_t i = offset; i < page.total && page.clusters.size() < limit; ++i) {
     const DuplicateCluster& cluster = all.clusters[i];
-    std::vector<uint64_t> documents = {cluster.representative};
-    for (const DuplicateCluster::Member& member : cluster.members) documents.push_back(member.document);
-    LIKENESS_ASSIGN_OR_RETURN(const std::set<uint64_t> removed, Removed(*duplicates, documents));
-    // The evidence of the others is about the one that they are compared with.
-    if (removed.contains(cluster.representative) || removed.size() == cluster.members.size()) continue;
-    std::vector<DuplicateImage> images = Images(*duplicates, documents);
-    DuplicateClusterPage::Cluster out{std::move(images[0]), {}};
-    for (size_t m = 0; m < cluster.members.size(); ++m) {
-      const DuplicateCluster::Member& member = cluster.members[m];
-      if (removed.contains(member.document)) continue;
-      out.members.push_back({std::move(images[m + 1]), DuplicateVerdict::kSame, member.score, member.evidence});
+    const Snapshot& snapshot = duplicates->snapshot();
+    DuplicateClusterPage::Cluster out{ImageOf(snapshot, cluster.representative), {}};
+    for (const DuplicateCluster::Member& member : cluster.members) {
+      out.members.push_back(
+          {ImageOf(snapshot, member.document), DuplicateVerdict::kSame, member.score, member.evidence});
     }
+    std::vector<Signature> signatures = {out.representative.signature};
+    for (const auto& member : out.members) signatures.push_back(member.image.signature);
+    LIKENESS_ASSIGN_OR_RETURN(const std::set<Signature> removed, Removed(signatures));
+    // The evidence of the others is about the one that they are compared with.
+    if (removed.contains(out.representative.signature) || removed.size() == out.members.size()) continue;
+    std::erase_if(out.members, [&](const auto& member) { return removed.contains(member.image.signature); });
+    std::vector<DuplicateImage*> images = {&out.representative};
+    for (DuplicatesAnswer::Match& member : out.members) images.push_back(&member.image);
+    Describe(images);
     page.clusters.push_back(std::move(out));
   }
   return page;

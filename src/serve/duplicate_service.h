@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -23,13 +24,15 @@ namespace likeness {
 
 class CollectionDuplicates;
 class Home;
+class YoungDuplicates;
+struct Serving;
 
 inline constexpr size_t kMaxDuplicates = 100;  // matches of a picture, clusters of a page
 
 // A picture to look for, one of the two.
 struct DuplicatesRequest {
   std::span<const std::byte> image;    // an uploaded file's bytes; empty when `signature` is given
-  std::optional<Signature> signature;  // an image of the release, which is not its own duplicate
+  std::optional<Signature> signature;  // an image of the collection, which is not its own duplicate
   size_t limit = kMaxDuplicates;
   Deadline deadline = Deadline::Never();
 };
@@ -77,14 +80,18 @@ struct DuplicateClusterPage {
 // longer than those after it, and again after a switch of releases.
 class DuplicateService {
  public:
-  // `home` must outlive the service.
-  explicit DuplicateService(Home& home);
+  // What is served now, for the pictures that no release has yet; may give null.
+  using ServedNow = std::function<absl::StatusOr<std::shared_ptr<const Serving>>()>;
+
+  // `home` must outlive the service. Without `served` only the release is looked at.
+  explicit DuplicateService(Home& home, ServedNow served = nullptr);
   ~DuplicateService();  // ends a run over the collection
   DuplicateService(const DuplicateService&) = delete;
   DuplicateService& operator=(const DuplicateService&) = delete;
 
-  // Errors: InvalidArgument (neither or both pictures), NotFound (no such image in the release), FailedPrecondition
-  // (nothing is indexed, or without the features that this needs), DeadlineExceeded, data errors of DecodeImage.
+  // Errors: InvalidArgument (neither or both pictures), NotFound (no such image in the release or young),
+  // FailedPrecondition (nothing is indexed, or without the features that this needs), DeadlineExceeded, data errors of
+  // DecodeImage.
   absl::StatusOr<DuplicatesAnswer> Find(const DuplicatesRequest& request);
 
   // The first call after a switch of releases starts a run over all images in the background, on the configured
@@ -94,16 +101,23 @@ class DuplicateService {
  private:
   struct Run;
   absl::StatusOr<std::shared_ptr<const CollectionDuplicates>> Current();
-  // Those of the documents whose pictures are removed from the collection.
-  absl::StatusOr<std::set<uint64_t>> Removed(const CollectionDuplicates& duplicates,
-                                             std::span<const uint64_t> documents) const;
-  std::vector<DuplicateImage> Images(const CollectionDuplicates& duplicates, std::span<const uint64_t> documents) const;
+  // Those of the pictures that no release has yet; null where there are none.
+  absl::StatusOr<std::shared_ptr<const YoungDuplicates>> Young(const CollectionDuplicates& duplicates);
+  absl::StatusOr<DuplicateQuery> QueryOf(const DuplicatesRequest& request, const CollectionDuplicates& duplicates,
+                                         const YoungDuplicates* young) const;
+  // Those that are removed from the collection.
+  absl::StatusOr<std::set<Signature>> Removed(std::span<const Signature> signatures) const;
+  // Fills in what the catalog knows of them.
+  void Describe(std::span<DuplicateImage* const> images) const;
 
   Home& home_;
+  const ServedNow served_;
   std::mutex opening_;  // held while a release is opened
   std::mutex mutex_;
   std::shared_ptr<const CollectionDuplicates> current_;  // guarded by mutex_
   std::shared_ptr<Run> run_;                             // guarded by mutex_
+  std::shared_ptr<const Serving> young_of_;              // guarded by mutex_: what young_ was made of
+  std::shared_ptr<const YoungDuplicates> young_;         // guarded by mutex_
 };
 
 }  // namespace likeness

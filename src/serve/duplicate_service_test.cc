@@ -17,6 +17,8 @@
 #include "pipeline/fingerprint.h"
 #include "product/collection_duplicates.h"
 #include "product/duplicate_json.h"
+#include "serve/adder.h"
+#include "serve/service_backend.h"
 #include "support/scratch_folder.h"
 #include "support/tiny_model.h"
 
@@ -25,6 +27,7 @@ namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::UnorderedElementsAre;
 
 constexpr int kPhotographs = 8, kCopies = 2;  // of the first ones
 
@@ -78,6 +81,46 @@ class DuplicateServiceTest : public testing::Test {
   std::vector<std::string> photographs_, copies_;
   std::unique_ptr<Home> home_;
 };
+
+// An upload is known to the next question, as a match and as what is asked for, before and after a release has it.
+TEST_F(DuplicateServiceTest, YoungPicturesAreKnownAtOnce) {
+  Index();
+  const auto search = *SearchService::Open(*home_, 2);
+  Adder adder(*search, {.threads = 1});
+  ServiceBackend backend(*search, &adder);
+  const std::string copy = *MakeThumbnail(AsBytes(photographs_[5]), {}, 150);
+  const auto same_as = [&](const std::string& bytes) {
+    const auto answer = backend.Duplicates({.image = AsBytes(bytes)});
+    EXPECT_TRUE(answer.ok()) << answer.status();
+    return answer.ok() ? SameOf(*answer) : std::vector<Signature>();
+  };
+  EXPECT_THAT(same_as(photographs_[5]), ElementsAre(Of(photographs_[5])));
+  NewPicture picture;
+  picture.image = AsBytes(copy);
+  picture.pin.description = "a copy";
+  picture.has_words = true;
+  const auto added = adder.Add(picture, Deadline::After(std::chrono::seconds(60)));
+  ASSERT_TRUE(added.ok() && added->searchable) << added.status();
+  EXPECT_THAT(same_as(photographs_[5]), UnorderedElementsAre(Of(photographs_[5]), Of(copy)));
+  EXPECT_THAT(same_as(photographs_[6]), ElementsAre(Of(photographs_[6])));
+  const auto known = backend.Duplicates({.signature = Of(copy)});
+  ASSERT_TRUE(known.ok()) << known.status();
+  EXPECT_THAT(SameOf(*known), ElementsAre(Of(photographs_[5]))) << "not the picture itself";
+  const auto stored = backend.Duplicates({.signature = Of(photographs_[5])});
+  ASSERT_TRUE(stored.ok() && stored->matches.size() == 1) << stored.status();
+  EXPECT_EQ(stored->matches[0].image.signature, Of(copy));
+  EXPECT_EQ(stored->matches[0].image.pins.at(0).description, "a copy");
+  EXPECT_EQ(stored->matches[0].image.width, 150u);
+
+  // The release has it, and this server does not serve that yet.
+  const auto run = RunFingerprint(*home_, *CurrentExtractors(*home_), {});
+  ASSERT_TRUE(run.ok() && BuildCurrentIndex(*home_, {}).ok()) << run.status();
+  EXPECT_THAT(same_as(photographs_[5]), UnorderedElementsAre(Of(photographs_[5]), Of(copy)));
+  ASSERT_TRUE(search->Reload().ok());
+  EXPECT_THAT(same_as(photographs_[5]), UnorderedElementsAre(Of(photographs_[5]), Of(copy)));
+  ASSERT_TRUE(*backend.Remove(Of(copy)));
+  EXPECT_THAT(same_as(photographs_[5]), ElementsAre(Of(photographs_[5])));
+}
 
 TEST_F(DuplicateServiceTest, ASmallerCopyIsTheSamePhotograph) {
   DuplicateService service(*home_);

@@ -254,7 +254,10 @@ void LiveServing::Publish() {
   std::vector<Snapshot::Part> young;
   next->pinned = sealed_allowed_;
   young_.Collect(young, next->pinned);
-  if (!young.empty()) next->snapshot = release_->snapshot->With(young);
+  if (!young.empty()) {
+    next->snapshot = release_->snapshot->With(young);
+    next->young = young_.Objects();
+  }
   if (std::ranges::all_of(next->pinned, [](const auto& one) { return one == nullptr; })) next->pinned.clear();
   next->visible = sealed_visible_ + young_.images();
   const std::lock_guard lock(mutex_);

@@ -5,6 +5,12 @@
 #include "image/encode.h"
 
 namespace likeness {
+
+absl::StatusOr<std::shared_ptr<const Serving>> ServiceBackend::ServedNow() {
+  LIKENESS_RETURN_IF_ERROR(service_.live().Follow());
+  return service_.serving();
+}
+
 absl::StatusOr<SearchAnswer> ServiceBackend::Search(const SearchRequest& request) { return service_.Search(request); }
 
 absl::StatusOr<ImageList> ServiceBackend::List(uint64_t offset, size_t limit, const PinFilter& filter) {

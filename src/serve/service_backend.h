@@ -9,7 +9,7 @@ class ServiceBackend final : public Backend {
  public:
   // `service` and `adder` must outlive the backend. Without an adder no picture is taken in.
   explicit ServiceBackend(SearchService& service, Adder* adder = nullptr)
-      : service_(service), adder_(adder), duplicates_(service.home()) {}
+      : service_(service), adder_(adder), duplicates_(service.home(), [this] { return ServedNow(); }) {}
 
   absl::StatusOr<SearchAnswer> Search(const SearchRequest& request) override;
   absl::StatusOr<ImageList> List(uint64_t offset, size_t limit, const PinFilter& filter) override;
@@ -29,6 +29,8 @@ class ServiceBackend final : public Backend {
   absl::StatusOr<std::string> Thumbnail(const ImageRecord& image, uint32_t side) override;
 
  private:
+  absl::StatusOr<std::shared_ptr<const Serving>> ServedNow();
+
   SearchService& service_;
   Adder* const adder_;
   DuplicateService duplicates_;

@@ -4,9 +4,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "feature/binarizer.h"
 #include "index/snapshot.h"
+#include "pipeline/young.h"
 #include "rank/floor.h"
 #include "rank/root.h"
 #include "serve/query_keypoints.h"
@@ -27,6 +29,7 @@ struct Serving {
   bool own_floor = false;                                // it was calibrated in this home, not elsewhere
   std::optional<FeatureKey> hash = {};                   // that near-duplicates are told by, if the release has it
   std::shared_ptr<const QueryKeypoints> keypoints = {};  // for the token index; null: it cannot be asked
+  std::vector<std::shared_ptr<const YoungObject>> young = {};  // batches that the young segments are made of
   AllowedDocs pinned = {};  // documents that are still pinned and not removed; empty, or null for a segment: all are
   uint64_t visible = 0;     // how many those are
 };
