@@ -9,6 +9,8 @@
 #include <numeric>
 #include <tuple>
 
+#include "kernel/pair_map.h"
+
 namespace likeness {
 namespace {
 
@@ -124,7 +126,21 @@ class PlaceCount {
 class Solver {
  public:
   Solver(std::vector<Pair> pairs, size_t query_places, const VerifyOptions& options)
-      : pairs_(std::move(pairs)), options_(options), count_(pairs_, query_places) {}
+      : pairs_(std::move(pairs)),
+        options_(options),
+        count_(pairs_, query_places),
+        columns_(7 * pairs_.size()),
+        marks_((pairs_.size() + 63) / 64) {
+    const size_t n = pairs_.size();
+    for (size_t i = 0; i < n; ++i) {
+      const Pair& pair = pairs_[i];
+      const float values[] = {
+          pair.q.x, pair.q.y, pair.d.x, pair.d.y, pair.log_scale, pair.turn, 0.25f * std::min(pair.sigma, 40.0f)};
+      for (size_t c = 0; c < 7; ++c) columns_[c * n + i] = values[c];
+    }
+    const auto column = [&](size_t c) { return std::span<const float>(columns_).subspan(c * n, n); };
+    points_ = {column(0), column(1), column(2), column(3), column(4), column(5), column(6)};
+  }
 
   struct Answer {
     Affine transform;
@@ -144,7 +160,7 @@ class Solver {
     const float most_log = std::log(options_.largest_scale);
     for (uint32_t i = 0; i < pairs_.size() && guesses.size() < options_.most_guesses; ++i) {
       if (std::abs(pairs_[i].log_scale) > most_log) continue;
-      guesses.push_back({Agreeing(pairs_[i]).size(), i});
+      guesses.push_back({Support(pairs_[i]), i});
     }
     std::ranges::stable_sort(guesses, std::greater<>(), &Guess::support);
     Answer best;
@@ -166,27 +182,59 @@ class Solver {
   const std::vector<Pair>& pairs() const { return pairs_; }
 
  private:
-  bool SameKind(const Pair& pair, float log_scale, float turn) const {
-    return std::abs(pair.log_scale - log_scale) <= kMostLogScale && std::abs(TurnBetween(pair.turn, turn)) <= kMostTurn;
+  static PairMap MapOf(const Affine& t, float log_scale, float turn) {
+    return {.a = t.a,
+            .b = t.b,
+            .left = t.left,
+            .c = t.c,
+            .d = t.d,
+            .top = t.top,
+            .log_scale = log_scale,
+            .turn = turn,
+            .most_log_scale = kMostLogScale,
+            .most_turn = kMostTurn};
   }
 
-  // Pairs that lie about where the guess of `of` has them, one for each place. A guess from one keypoint is the less
-  // exact the further one goes from it.
-  std::vector<uint32_t> Agreeing(const Pair& of) {
+  // Marks the pairs that lie about where the guess of `of` has them, and counts them. A guess from one keypoint is the
+  // less exact the further one goes from it.
+  size_t MarkAgreeing(const Pair& of) {
     const float scale = std::exp(of.log_scale);
-    const Affine guess = Similarity(scale, of.turn, of.q, of.d);
-    const float least = 2 * options_.tolerance * std::max(1.0f, scale);
-    std::vector<uint32_t> found;
+    PairMap map = MapOf(Similarity(scale, of.turn, of.q, of.d), of.log_scale, of.turn);
+    map.base = 2 * options_.tolerance * std::max(1.0f, scale);
+    map.cone = kConeShare;
+    map.center_x = of.d.x;
+    map.center_y = of.d.y;
+    MarkExplained(points_, map, marks_);
+    size_t count = 0;
+    for (const uint64_t word : marks_) count += static_cast<size_t>(std::popcount(word));
+    return count;
+  }
+
+  // Calls take(i) for the marked pairs, in order, one for each place.
+  template <typename Taker>
+  void EachPlace(const Taker& take) {
     count_.Begin();
-    for (uint32_t i = 0; i < pairs_.size(); ++i) {
-      const Pair& pair = pairs_[i];
-      const Point at = guess(pair.q);
-      const float dx = at.x - pair.d.x, dy = at.y - pair.d.y;
-      const float fx = pair.d.x - of.d.x, fy = pair.d.y - of.d.y;
-      const float may = least + kConeShare * std::sqrt(fx * fx + fy * fy);
-      if (dx * dx + dy * dy > may * may || !SameKind(pair, of.log_scale, of.turn)) continue;
-      if (count_.Take(pair)) found.push_back(i);
+    for (size_t w = 0; w < marks_.size(); ++w) {
+      for (uint64_t word = marks_[w]; word != 0; word &= word - 1) {
+        const auto i = static_cast<uint32_t>(64 * w + static_cast<size_t>(std::countr_zero(word)));
+        if (count_.Take(pairs_[i])) take(i);
+      }
     }
+  }
+
+  // How many places agree; where that is too few anyway, how many pairs.
+  size_t Support(const Pair& of) {
+    const size_t marked = MarkAgreeing(of);
+    if (marked < kFewestInliers) return marked;
+    size_t places = 0;
+    EachPlace([&](uint32_t) { ++places; });
+    return places;
+  }
+
+  std::vector<uint32_t> Agreeing(const Pair& of) {
+    MarkAgreeing(of);
+    std::vector<uint32_t> found;
+    EachPlace([&](uint32_t i) { found.push_back(i); });
     return found;
   }
 
@@ -237,19 +285,17 @@ class Solver {
     answer.transform = t;
     const float scale = std::sqrt(std::abs(t.determinant())), log_scale = std::log(scale);
     const float turn = std::atan2(t.c - t.b, t.a + t.d);
-    const float tolerance = options_.tolerance * std::max(1.0f, scale);
-    count_.Begin();
-    for (uint32_t i = 0; i < pairs_.size(); ++i) {
-      const Pair& pair = pairs_[i];
-      const Point at = t(pair.q);
-      const float dx = at.x - pair.d.x, dy = at.y - pair.d.y;
-      const float may = factor * (tolerance + 0.25f * std::min(pair.sigma, 40.0f));
-      const float error = dx * dx + dy * dy;
-      if (error > may * may || !SameKind(pair, log_scale, turn)) continue;
-      if (!count_.Take(pair)) continue;
+    PairMap map = MapOf(t, log_scale, turn);
+    map.factor = factor;
+    map.base = options_.tolerance * std::max(1.0f, scale);
+    map.slack_share = 1;
+    MarkExplained(points_, map, marks_);
+    EachPlace([&](uint32_t i) {
+      const Point at = t(pairs_[i].q);
+      const float dx = at.x - pairs_[i].d.x, dy = at.y - pairs_[i].d.y;
       answer.inliers.push_back(i);
-      answer.error += error;
-    }
+      answer.error += dx * dx + dy * dy;
+    });
     return answer;
   }
 
@@ -270,6 +316,9 @@ class Solver {
   std::vector<Pair> pairs_;
   const VerifyOptions& options_;
   PlaceCount count_;
+  std::vector<float> columns_;  // of points_
+  PointPairs points_;
+  std::vector<uint64_t> marks_;  // of MarkExplained
 };
 
 // Andrew's monotone chain.
