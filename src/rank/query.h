@@ -47,7 +47,7 @@ struct PlainValue {
 // The keypoints of the query, for the token index.
 struct LocalValue {
   FeatureKey feature;
-  std::string rows;    // docs/formats/local.md, in the order of words, one for each keypoint
+  std::string rows;    // docs/formats/local.md, in the order of words, one or several for each keypoint
   uint32_t width = 0;  // pixels of the picture or region that they are of
   uint32_t height = 0;
 };

@@ -10,6 +10,8 @@
 namespace likeness {
 namespace {
 
+constexpr size_t kMostWordsEach = 4;  // of a keypoint of a query
+
 // The part of the picture that the region covers; the whole where it is none.
 Pixels Cut(const Pixels& pixels, const Region& region) {
   const double across = static_cast<double>(pixels.width) / std::max(pixels.full_width, 1u);
@@ -33,6 +35,12 @@ Pixels Cut(const Pixels& pixels, const Region& region) {
                 part.rgb.begin() + static_cast<std::ptrdiff_t>(size_t{3} * row * part.width));
   }
   return part;
+}
+
+// A small part of a picture has few keypoints, and noise brings some of them to a neighboring word: they ask several
+// (J. Philbin et al., "Lost in Quantization", CVPR 2008), as many words in all as a whole picture asks.
+size_t WordsEach(size_t keypoints) {
+  return std::clamp<size_t>(kMostKeypoints / std::max<size_t>(keypoints, 1), 1, kMostWordsEach);
 }
 
 }  // namespace
@@ -92,8 +100,9 @@ absl::StatusOr<std::string> QueryKeypoints::Of(const Pixels& pixels, const std::
   LIKENESS_ASSIGN_OR_RETURN(const auto vocabulary, Words());
   LIKENESS_ASSIGN_OR_RETURN(const LocalFeatures found,
                             region ? ExtractLocal(Cut(pixels, *region)) : ExtractLocal(pixels));
-  const std::vector<std::byte> rows = PackLocals(AssignWords(found, *vocabulary));
-  return std::string(AsText(rows));
+  std::vector<LocalFeature> words = AssignWords(found, *vocabulary, WordsEach(found.size()));
+  std::ranges::stable_sort(words, {}, &LocalFeature::word);
+  return std::string(AsText(PackLocals(words)));
 }
 
 }  // namespace likeness

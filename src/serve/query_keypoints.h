@@ -41,7 +41,8 @@ class QueryKeypoints {
   static DecodeSize SizeFor(uint32_t full_width, uint32_t full_height, const Region& region);
 
   // The rows of a picture, or of a part of it in pixels of the upright original; they take about 20 ms. The part is
-  // looked at as if it were a picture. Empty where there are no keypoints. Errors: those of the vocabulary.
+  // looked at as if it were a picture. Few keypoints have several words each. Empty where there are no keypoints.
+  // Errors: those of the vocabulary.
   absl::StatusOr<std::string> Of(const Pixels& pixels, const std::optional<Region>& region) const;
 
  private:

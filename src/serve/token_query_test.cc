@@ -4,12 +4,16 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <set>
+#include <tuple>
 
 #include "base/file.h"
 #include "image/encode.h"
 #include "pipeline/add.h"
 #include "pipeline/fingerprint.h"
+#include "pipeline/open_snapshot.h"
 #include "serve/adder.h"
+#include "serve/query_keypoints.h"
 #include "serve/search_service.h"
 #include "support/disk_pictures.h"
 #include "support/scratch_folder.h"
@@ -116,6 +120,26 @@ TEST_F(TokenQueryTest, KnownAndUploadedPicturesAskTheSame) {
 }
 
 // Pictures that no release has yet: alone in their segment, merged with others, and read by a server that starts anew.
+TEST_F(TokenQueryTest, FewKeypointsAskSeveralWordsEach) {
+  const Release release = *ReadRelease(home_->objects(), (*ReadCurrent(home_->objects()))->name);
+  const auto keypoints = QueryKeypoints::Open(*home_, release, **OpenSnapshot(*home_, release));
+  ASSERT_NE(keypoints, nullptr);
+  bool several = false, one = false;
+  for (const int32_t side : {400, 150, 60}) {
+    const std::string rows = *keypoints->Of(Disks(5), Region{0, 0, side, std::min(side, 300)});
+    const std::vector<LocalFeature> words = *UnpackLocals(AsBytes(rows));
+    EXPECT_TRUE(std::ranges::is_sorted(words, {}, &LocalFeature::word));
+    std::set<std::tuple<float, float, float, float>> distinct;
+    for (const LocalFeature& word : words) distinct.insert({word.x, word.y, word.sigma, word.angle});
+    ASSERT_FALSE(distinct.empty()) << side;
+    const size_t each = std::clamp<size_t>(512 / distinct.size(), 1, 4);
+    EXPECT_EQ(words.size(), each * distinct.size()) << side;
+    EXPECT_LE(words.size(), 512u);
+    (each > 1 ? several : one) = true;
+  }
+  EXPECT_TRUE(several && one) << "both kinds are among them";
+}
+
 TEST_F(TokenQueryTest, YoungPicturesAreFoundByTheirPartsAndWords) {
   Configure("[rank.weights]\nvisual = 1\nannotation = 0.5\ntokens = 1\n");
   const auto service = SearchService::Open(*home_, 2);
