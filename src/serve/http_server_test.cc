@@ -165,6 +165,21 @@ TEST_F(HttpServerTest, SearchesBeyondTheLimitAreSentAwayAndTheRestStillAnswers) 
   EXPECT_THAT(Client().Get("/metrics")->body, HasSubstr(R"(likeness_refused_total{what="searches"} 30)"));
 }
 
+// Clients that do not send a body before its head was acknowledged are not kept waiting for that: 40 ms each time.
+TEST_F(HttpServerTest, AHeadIsAcknowledgedBeforeItsBodyHasCome) {
+  Start();
+  RawClient client(server_->port());
+  double least = 1e9;
+  for (int i = 0; i < 12; ++i) {
+    const Stopwatch watch;
+    client.Send("POST /v1/search HTTP/1.1\r\n" + host_ + "Content-Type: image/png\r\nContent-Length: 4\r\n\r\n");
+    client.Send("body");
+    EXPECT_THAT(client.Receive("\"ms\""), HasSubstr("HTTP/1.1 200"));
+    if (i > 4) least = std::min(least, watch.Milliseconds());  // the system itself is quick at first
+  }
+  EXPECT_LT(least, 30);
+}
+
 TEST_F(HttpServerTest, SlowClientsDoNotKeepOthersOut) {
   HttpServerOptions options;
   options.connections = 40;
