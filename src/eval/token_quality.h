@@ -23,8 +23,8 @@ struct TokenQuality {
   double bytes = 0;    // of the token files, an image
   size_t queries = 0;  // images without keypoints in their middle are left out
   double found = 0;    // share of the queries whose own picture has the most verified keypoints
-  double p50_ms =
-      0;  // of one query over all segments, verification included: one core, processor time, lists in memory
+  // Of one query over all segments, verification included: processor time of one core, lists in memory.
+  double p50_ms = 0;
   double p99_ms = 0;
 };
 
@@ -33,7 +33,7 @@ using KeypointRows = std::function<absl::StatusOr<std::span<const std::byte>>(Sn
 
 // Asks with the keypoints that lie in the middle of a picture, half as wide and half as high: about what a cut-out of
 // that quarter would have. Each query is asked twice, and the second time counts. Nothing where no segment has a token
-// index. Errors: those of the rows and of FindByTokens.
+// index. One thread; any. Errors: those of the rows and of FindByTokens.
 absl::StatusOr<std::optional<TokenQuality>> MeasureTokens(const Snapshot& snapshot, const KeypointRows& rows,
                                                           const TokenQuestion& question);
 
